@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data_dir() -> Path:
+    """Folder of the real files; the test is skipped, loudly, where it does not exist."""
+    folder = Path(os.environ.get("FEDCHURN_DATA_DIR", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"REAL DATA MISSING: {folder} does not exist; set FEDCHURN_DATA_DIR")
+    return folder
