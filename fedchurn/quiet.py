@@ -1,0 +1,33 @@
+"""Settings that keep third-party tools quiet: no telemetry, no needless processes, patient start-up.
+
+One source for every entry point; ``infra/quiet.env`` is the same table for shells and make, and a test
+keeps the two equal. Spellings matter: MLflow and BentoML take only the word ``true``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from types import MappingProxyType
+
+QUIET_ENVIRONMENT = MappingProxyType(
+    {
+        "DO_NOT_TRACK": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+)
+
+
+def apply_quiet_environment(environ: MutableMapping[str, str]) -> None:
+    """Put the quiet settings into ``environ``, leaving what the user has set as it is.
+
+    Call it at an entry point, before the tools are imported; nothing calls it at import.
+    """
+    for name, value in QUIET_ENVIRONMENT.items():
+        environ.setdefault(name, value)

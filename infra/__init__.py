@@ -1,0 +1,1 @@
+"""What runs around the product: the local platform, deployment files, quiet settings."""
