@@ -112,12 +112,14 @@ def _derive(
         case Cross():
             return _cross([columns[c] for c in op.columns], [known[c] for c in op.columns])
         case Hashed():
-            return _hash([columns[c] for c in op.columns], [known[c] for c in op.columns], op.buckets)
+            return _hash(
+                [columns[c] for c in op.columns], [known[c] for c in op.columns], op.buckets
+            )
     raise TypeError(f"unknown derived operation {op!r}")
 
 
 def _ratio(op: Ratio, columns: Columns) -> NDArray[np.float64]:
-    below = columns[op.denominator]
+    below = np.asarray(columns[op.denominator], dtype=np.float64)
     if op.floor is not None:
         below = np.maximum(below, op.floor)
     below = below + op.plus

@@ -1,0 +1,235 @@
+"""Round 0: what a client tells about its columns, so that one encoder fits all.
+
+A client reports sums, counts and histograms over ranges that the contract fixes; no reported cell
+stands for fewer than ``min_cell_rows`` rows (k). Number histograms merge neighbouring cells until
+each group reaches k and spread the group evenly, so totals are kept; category cells below k are
+reported as 0 and counted in ``num_suppressed``. ``low`` and ``high`` are means of the k smallest
+and k largest values, never one customer's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.contract.columns import MISSING, UNKNOWN, Columns, features
+from fedchurn.contract.schema import Contract
+from fedchurn.encoding.ranges import histogram_edges
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NumberSums:
+    """Addable sums of one number feature.
+
+    Attributes:
+        count: rows with a value.
+        missing: rows without one.
+        total: sum of values.
+        total_squares: sum of squared values.
+        low: mean of the k smallest values; +inf when there are fewer than k.
+        high: mean of the k largest values; -inf when there are fewer than k.
+        cells: rows per histogram cell, (number of edges + 1,): below, between, above.
+    """
+
+    count: float
+    missing: float
+    total: float
+    total_squares: float
+    low: float
+    high: float
+    cells: FloatArray
+
+    def __add__(self, other: NumberSums) -> NumberSums:
+        return NumberSums(
+            self.count + other.count,
+            self.missing + other.missing,
+            self.total + other.total,
+            self.total_squares + other.total_squares,
+            min(self.low, other.low),
+            max(self.high, other.high),
+            self.cells + other.cells,
+        )
+
+
+@dataclass(frozen=True)
+class CategoryCounts:
+    """Addable counts of one category feature.
+
+    Attributes:
+        cells: rows per label, (number of labels,).
+        missing: rows without a value.
+        unknown: rows with a label that the contract does not know.
+        num_suppressed: rows in cells that were too small to report.
+    """
+
+    cells: FloatArray
+    missing: float
+    unknown: float
+    num_suppressed: float
+
+    def __add__(self, other: CategoryCounts) -> CategoryCounts:
+        return CategoryCounts(
+            self.cells + other.cells,
+            self.missing + other.missing,
+            self.unknown + other.unknown,
+            self.num_suppressed + other.num_suppressed,
+        )
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of one client, or their sum over clients.
+
+    Attributes:
+        num_rows: rows described.
+        num_positive: rows with churn.
+        numbers: sums per number feature.
+        categories: counts per category feature.
+    """
+
+    num_rows: float
+    num_positive: float
+    numbers: Mapping[str, NumberSums]
+    categories: Mapping[str, CategoryCounts]
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.num_rows + other.num_rows,
+            self.num_positive + other.num_positive,
+            {name: sums + other.numbers[name] for name, sums in self.numbers.items()},
+            {name: counts + other.categories[name] for name, counts in self.categories.items()},
+        )
+
+
+def client_statistics(
+    columns: Columns, target: NDArray[np.int8], contract: Contract, *, min_cell_rows: int = 5
+) -> Statistics:
+    """Statistics of one client's training rows; the only thing that round 0 sends.
+
+    Args:
+        columns: canonical columns with derived features, n rows.
+        target: (n,), 1 = churn.
+        contract: gives the features and histogram ranges.
+        min_cell_rows: k, the smallest number of rows that a reported cell may stand for.
+    """
+    edges = histogram_edges(contract)
+    numbers: dict[str, NumberSums] = {}
+    categories: dict[str, CategoryCounts] = {}
+    for feature in features(contract):
+        values = columns[feature.name]
+        if feature.labels is None:
+            numbers[feature.name] = _number_sums(
+                np.asarray(values, dtype=np.float64), edges[feature.name], min_cell_rows
+            )
+        else:
+            categories[feature.name] = _category_counts(values, len(feature.labels), min_cell_rows)
+    return Statistics(float(len(target)), float(np.sum(target)), numbers, categories)
+
+
+def _number_sums(values: FloatArray, edges: FloatArray, min_cell_rows: int) -> NumberSums:
+    present = values[~np.isnan(values)]
+    missing = _reportable(len(values) - len(present), min_cell_rows)
+    if len(present) < min_cell_rows:
+        empty = np.zeros(len(edges) + 1)
+        return NumberSums(0.0, missing, 0.0, 0.0, np.inf, -np.inf, empty)
+    counts = np.bincount(np.searchsorted(edges, present, side="right"), minlength=len(edges) + 1)
+    lowest = np.partition(present, min_cell_rows - 1)[:min_cell_rows]
+    highest = np.partition(present, -min_cell_rows)[-min_cell_rows:]
+    return NumberSums(
+        float(len(present)),
+        missing,
+        float(present.sum()),
+        float(np.square(present).sum()),
+        float(lowest.mean()),
+        float(highest.mean()),
+        merge_small_cells(counts, min_cell_rows),
+    )
+
+
+def _reportable(num_rows: int, min_cell_rows: int) -> float:
+    return float(num_rows) if num_rows >= min_cell_rows else 0.0
+
+
+def merge_small_cells(counts: NDArray[np.integer], min_cell_rows: int) -> FloatArray:
+    """Cells grouped from the left until each group holds k rows, spread evenly over the group.
+
+    The total is kept unless it is below k, when nothing is reported.
+
+    >>> merge_small_cells(np.array([4, 1, 0, 9]), 5).tolist()
+    [2.5, 2.5, 0.0, 9.0]
+    """
+    result = np.zeros(len(counts))
+    if counts.sum() < min_cell_rows:
+        return result
+    groups: list[list[int]] = [[]]
+    held = 0
+    for cell in np.flatnonzero(counts).tolist():
+        groups[-1].append(cell)
+        held += int(counts[cell])
+        if held >= min_cell_rows:
+            groups.append([])
+            held = 0
+    rest = groups.pop()
+    groups[-1] += rest
+    for group in groups:
+        # Even spread over the span hides which of its cells held the few rows.
+        span = range(group[0], group[-1] + 1) if len(group) > 1 else group
+        result[list(span)] = counts[group].sum() / len(span)
+    return result
+
+
+def _category_counts(
+    codes: NDArray[np.generic], num_labels: int, min_cell_rows: int
+) -> CategoryCounts:
+    whole = codes.astype(np.int64)
+    counts = np.bincount(whole[whole >= 0], minlength=num_labels).astype(np.float64)
+    missing = _reportable(int(np.sum(whole == MISSING)), min_cell_rows)
+    unknown = _reportable(int(np.sum(whole == UNKNOWN)), min_cell_rows)
+    small = counts < min_cell_rows
+    suppressed = float(counts[small].sum())
+    return CategoryCounts(np.where(small, 0.0, counts), missing, unknown, suppressed)
+
+
+def statistics_to_arrays(statistics: Statistics) -> dict[str, FloatArray]:
+    """Flat named arrays, for a ``Reply``; ``statistics_from_arrays`` reads them."""
+    arrays = {"rows": np.array([statistics.num_rows, statistics.num_positive])}
+    for name, sums in statistics.numbers.items():
+        scalars = [
+            sums.count, sums.missing, sums.total, sums.total_squares, sums.low, sums.high,
+        ]  # fmt: skip
+        arrays[f"number:{name}"] = np.concatenate([scalars, sums.cells])
+    for name, counts in statistics.categories.items():
+        arrays[f"category:{name}"] = np.concatenate(
+            [[counts.missing, counts.unknown, counts.num_suppressed], counts.cells]
+        )
+    return arrays
+
+
+def statistics_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Statistics:
+    """The statistics behind ``statistics_to_arrays``."""
+    numbers: dict[str, NumberSums] = {}
+    categories: dict[str, CategoryCounts] = {}
+    for key, raw in arrays.items():
+        kind, _, name = key.partition(":")
+        array = np.asarray(raw, dtype=np.float64)
+        if kind == "number":
+            count, missing, total, squares, low, high = (float(v) for v in array[:6])
+            numbers[name] = NumberSums(count, missing, total, squares, low, high, array[6:])
+        elif kind == "category":
+            missing, unknown, suppressed = (float(v) for v in array[:3])
+            categories[name] = CategoryCounts(array[3:], missing, unknown, suppressed)
+    num_rows, num_positive = (float(v) for v in np.asarray(arrays["rows"], dtype=np.float64))
+    return Statistics(num_rows, num_positive, numbers, categories)
+
+
+def pool_statistics(parts: Sequence[Statistics]) -> Statistics:
+    """The sum over clients; ``parts`` must not be empty."""
+    pooled, *rest = parts
+    for part in rest:
+        pooled = pooled + part
+    return pooled
