@@ -1,7 +1,7 @@
-"""Settings that keep third-party tools quiet: no telemetry, no needless processes, patient start-up.
+"""Settings that keep third-party tools quiet: no telemetry, no needless processes, patience.
 
-One source for every entry point; ``infra/quiet.env`` is the same table for shells and make, and a test
-keeps the two equal. Spellings matter: MLflow and BentoML take only the word ``true``.
+One source for every entry point; ``infra/quiet.env`` is the same table for shells and make, and a
+test keeps the two equal. Spellings matter: MLflow and BentoML take only the word ``true``.
 """
 
 from __future__ import annotations

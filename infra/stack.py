@@ -1,0 +1,325 @@
+"""The three processes of the local platform: how each is started, known to be healthy, and stopped.
+
+Everything lives under one home folder: databases, logs/, and platform.json, which says what was
+started, written before the next process starts, so that nothing is ever lost from sight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fedchurn.errors import FedchurnError, SettingsError
+from fedchurn.quiet import apply_quiet_environment
+from infra import processes
+from infra.processes import Started
+
+START_DEADLINE_SECONDS = 180.0
+GRACE_SECONDS = 15.0
+NUM_LOG_LINES = 20
+POOL = "local"
+WORKER = "fedchurn-local"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the platform lives and listens."""
+
+    home: Path
+    project: Path
+    prefect_port: int
+    mlflow_port: int
+
+    @property
+    def prefect_url(self) -> str:
+        return f"http://127.0.0.1:{self.prefect_port}"
+
+    @property
+    def prefect_api_url(self) -> str:
+        return f"{self.prefect_url}/api"
+
+    @property
+    def mlflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+
+def read_settings(environ: Mapping[str, str], project: Path | None = None) -> Settings:
+    """Settings from environment variables.
+
+    Raises:
+        SettingsError: a port is not a port.
+    """
+    return Settings(
+        home=Path(environ.get("FEDCHURN_HOME", ".fedchurn")).absolute(),
+        project=(project or Path(__file__).parents[1]).absolute(),
+        prefect_port=_port(environ, "FEDCHURN_PREFECT_PORT", 4200),
+        mlflow_port=_port(environ, "FEDCHURN_MLFLOW_PORT", 5000),
+    )
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(
+            f"{text!r} is not a port", where=name, next_step=f"give 1 to 65535; default {default}"
+        )
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What one ``up`` started; platform.json holds it."""
+
+    prefect_port: int
+    mlflow_port: int
+    started: tuple[Started, ...] = ()
+
+    def find(self, name: str) -> Started | None:
+        return next((s for s in self.started if s.name == name), None)
+
+
+def _record_path(home: Path) -> Path:
+    return home / "platform.json"
+
+
+def read_platform(home: Path) -> Platform | None:
+    """The platform that runs, or ran, under this home."""
+    path = _record_path(home)
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    started = tuple(Started(**item) for item in record["started"])
+    return Platform(record["prefect_port"], record["mlflow_port"], started)
+
+
+def _write_platform(home: Path, platform: Platform) -> None:
+    path = _record_path(home)
+    fresh = path.with_suffix(".json.new")
+    fresh.write_text(json.dumps(asdict(platform), indent=2))
+    fresh.replace(path)
+
+
+def child_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Environment of every process of the platform, flow runs included."""
+    child = dict(environ)
+    apply_quiet_environment(child)
+    child |= {
+        "FEDCHURN_HOME": str(settings.home),
+        "FEDCHURN_PROJECT": str(settings.project),
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_API_URL": settings.prefect_api_url,
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
+        "PREFECT_SERVER_UI_API_URL": settings.prefect_api_url,
+        "MLFLOW_TRACKING_URI": settings.mlflow_url,
+        "PWD": str(settings.project),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return child
+
+
+def _mlflow_command(settings: Settings) -> list[str]:
+    folder = settings.home / "mlflow"
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
+        *("--port", str(settings.mlflow_port)),
+        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+    ]
+
+
+def _prefect_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "prefect", *arguments]
+
+
+def _server_is_healthy(name: str, settings: Settings) -> bool:
+    url = (
+        f"{settings.prefect_api_url}/health"
+        if name == "prefect"
+        else f"{settings.mlflow_url}/health"
+    )
+    return processes.read_url(url) is not None
+
+
+def _worker_is_online(worker: Started, settings: Settings) -> bool:
+    """Whether the worker has called the server since its birth (older ones had the same name)."""
+    url = f"{settings.prefect_api_url}/work_pools/{POOL}/workers/filter"
+    answer = processes.read_url(url, body=b"{}")
+    born = datetime.fromtimestamp(worker.born_seconds, UTC)
+    return any(
+        row["name"] == WORKER and datetime.fromisoformat(row["last_heartbeat_time"]) >= born
+        for row in json.loads(answer or b"[]")
+    )
+
+
+def is_healthy(started: Started, settings: Settings) -> bool:
+    """Whether a process of the platform runs and does its work."""
+    if not processes.is_alive(started):
+        return False
+    if started.name == "worker":
+        return _worker_is_online(started, settings)
+    return _server_is_healthy(started.name, settings)
+
+
+class _Starter:
+    """Starts one process after another, each one on record before the next."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.environ = child_environment(settings, environ)
+        self.platform = Platform(settings.prefect_port, settings.mlflow_port)
+        self._run = uuid.uuid4().hex
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        settings = self.settings
+        started = processes.start(
+            name,
+            command,
+            mark=f"{self._run}:{name}",
+            log=settings.home / "logs" / f"{name}.log",
+            cwd=settings.project,
+            environ=self.environ,
+        )
+        self.platform = replace(self.platform, started=(*self.platform.started, started))
+        _write_platform(settings.home, self.platform)
+
+    def await_health(self, name: str) -> None:
+        started = self.platform.find(name)
+        assert started is not None
+
+        def settled() -> bool:
+            return not processes.is_alive(started) or is_healthy(started, self.settings)
+
+        in_time = processes.wait_until(settled, deadline_seconds=START_DEADLINE_SECONDS)
+        if not in_time or not processes.is_alive(started):
+            fate = "ended at once" if in_time else f"not healthy in {START_DEADLINE_SECONDS:g} s"
+            raise _failure(f"{name} did not start: {fate}", Path(started.log))
+
+    def run(self, name: str, command: Sequence[str]) -> None:
+        """Run a command to its end."""
+        log = self.settings.home / "logs" / f"{name}.log"
+        with log.open("wb") as output:
+            code = subprocess.run(
+                list(command),
+                cwd=self.settings.project,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=START_DEADLINE_SECONDS,
+                check=False,
+            ).returncode
+        if code != 0:
+            raise _failure(f"{' '.join(command[2:])} ended with exit code {code}", log)
+
+
+def _failure(what: str, log: Path) -> FedchurnError:
+    tail = processes.last_lines(log, NUM_LOG_LINES)
+    return FedchurnError(
+        f"{what}\n{tail}",
+        where="platform",
+        next_step=f"mend the cause shown above; whole log: {log}",
+    )
+
+
+def _check_ports(settings: Settings) -> None:
+    for name, port in (
+        ("FEDCHURN_PREFECT_PORT", settings.prefect_port),
+        ("FEDCHURN_MLFLOW_PORT", settings.mlflow_port),
+    ):
+        if not processes.port_is_free(port):
+            raise SettingsError(
+                f"port {port} is in use",
+                where=name,
+                next_step=f"stop what listens there, or take another: {name}={port + 1} make up",
+            )
+
+
+def _start_all(starter: _Starter) -> None:
+    settings = starter.settings
+    starter.start("prefect", _prefect_command("server", "start"))
+    starter.start("mlflow", _mlflow_command(settings))
+    starter.await_health("prefect")
+    if processes.read_url(f"{settings.prefect_api_url}/work_pools/{POOL}") is None:
+        starter.run("work-pool", _prefect_command("work-pool", "create", POOL, "--type", "process"))
+    starter.run("deploy", _prefect_command("--no-prompt", "deploy", "--all"))
+    starter.start("worker", _prefect_command("worker", "start", "--pool", POOL, "--name", WORKER))
+    starter.await_health("worker")
+    starter.await_health("mlflow")
+
+
+def up(
+    settings: Settings, environ: Mapping[str, str], *, free_ports: bool = False
+) -> tuple[Platform, bool]:
+    """Start the platform, or find it healthy.
+
+    Returns:
+        The platform, and whether it was there already.
+
+    Raises:
+        SettingsError: a port is in use.
+        FedchurnError: a process did not start; everything that was started is stopped again.
+    """
+    before = read_platform(settings.home)
+    if before is not None:
+        if all(health(before, settings).values()):
+            return before, True
+        _stop_all(settings.home, before)
+    if free_ports:
+        settings = replace(
+            settings, prefect_port=processes.free_port(), mlflow_port=processes.free_port()
+        )
+    _check_ports(settings)
+    if not (settings.project / "prefect.yaml").is_file():
+        raise SettingsError(
+            "there is no prefect.yaml", where=str(settings.project), next_step="give --project DIR"
+        )
+    for folder in ("logs", "prefect", "mlflow"):
+        (settings.home / folder).mkdir(parents=True, exist_ok=True)
+    starter = _Starter(settings, environ)
+    try:
+        _start_all(starter)
+    except BaseException:  # also Ctrl-C: the processes have sessions of their own
+        _stop_all(settings.home, starter.platform)
+        raise
+    return starter.platform, False
+
+
+def located(settings: Settings, platform: Platform | None) -> Settings:
+    """The settings with the ports that the platform really took."""
+    if platform is None:
+        return settings
+    return replace(settings, prefect_port=platform.prefect_port, mlflow_port=platform.mlflow_port)
+
+
+def health(platform: Platform, settings: Settings) -> dict[str, bool]:
+    """Whether each of the three does its work."""
+    found = {name: platform.find(name) for name in ("prefect", "mlflow", "worker")}
+    return {
+        name: started is not None and is_healthy(started, located(settings, platform))
+        for name, started in found.items()
+    }
+
+
+def _stop_all(home: Path, platform: Platform) -> None:
+    """The worker first, so that its flow runs can still report to the servers."""
+    for started in reversed(platform.started):
+        processes.stop(started, grace_seconds=GRACE_SECONDS)
+    _record_path(home).unlink(missing_ok=True)
+
+
+def down(settings: Settings) -> tuple[str, ...]:
+    """Stop what ``up`` started; the names of what was on record."""
+    platform = read_platform(settings.home)
+    if platform is None:
+        return ()
+    _stop_all(settings.home, platform)
+    return tuple(started.name for started in platform.started)
