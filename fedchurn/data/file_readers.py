@@ -85,7 +85,7 @@ def _parse_csv(text: str, name: str, delimiter: str) -> pd.DataFrame:
             sep=delimiter,
             header=None,
             dtype=str,
-            keep_default_na=False,
+            na_filter=False,
             skip_blank_lines=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:

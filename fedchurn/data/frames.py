@@ -167,7 +167,9 @@ def cell_text(value: object) -> str | None:
 
 def _factorised(values: pd.Series[Any]) -> tuple[NDArray[np.intp], list[str]]:
     """Codes per row (-1 missing) and the distinct texts behind them, whole numbers without .0."""
-    if values.dtype == object:
+    if values.dtype == object and _equal_means_same(values):
+        codes, found = pd.factorize(values.to_numpy(object))
+    elif values.dtype == object:
         texts = np.asarray([cell_text(v) for v in values.to_numpy(object)] + [None], dtype=object)
         codes, found = pd.factorize(texts[:-1])
     else:
@@ -175,6 +177,12 @@ def _factorised(values: pd.Series[Any]) -> tuple[NDArray[np.intp], list[str]]:
     stripped = [cell_text(v) for v in np.asarray(found, dtype=object)]
     whole = [None if t is None else _whole(t) for t in stripped]
     return _merged(np.asarray(codes), whole)
+
+
+def _equal_means_same(cells: pd.Series[Any]) -> bool:
+    """Whether equal objects read the same; mixed cells do not: True == 1 == Decimal(1)."""
+    kinds = ("string", "integer", "floating", "mixed-integer-float", "boolean", "decimal")
+    return pd.api.types.infer_dtype(cells, skipna=True) in kinds
 
 
 def _merged(
