@@ -21,6 +21,8 @@ from fedchurn.encoding.ranges import histogram_edges
 
 FloatArray = NDArray[np.float64]
 
+_NO_LOW = float(np.finfo(np.float64).max)  # finite, so that a reply without values passes checks
+
 
 @dataclass(frozen=True)
 class NumberSums:
@@ -31,8 +33,8 @@ class NumberSums:
         missing: rows without one.
         total: sum of values.
         total_squares: sum of squared values.
-        low: mean of the k smallest values; +inf when there are fewer than k.
-        high: mean of the k largest values; -inf when there are fewer than k.
+        low: mean of the k smallest values; the largest float when there are fewer than k rows.
+        high: mean of the k largest values; its negative then.
         cells: rows per histogram cell, (number of edges + 1,): below, between, above.
     """
 
@@ -136,7 +138,7 @@ def _number_sums(values: FloatArray, edges: FloatArray, min_cell_rows: int) -> N
     missing = _reportable(len(values) - len(present), min_cell_rows)
     if len(present) < min_cell_rows:
         empty = np.zeros(len(edges) + 1)
-        return NumberSums(0.0, missing, 0.0, 0.0, np.inf, -np.inf, empty)
+        return NumberSums(0.0, missing, 0.0, 0.0, _NO_LOW, -_NO_LOW, empty)
     counts = np.bincount(np.searchsorted(edges, present, side="right"), minlength=len(edges) + 1)
     lowest = np.partition(present, min_cell_rows - 1)[:min_cell_rows]
     highest = np.partition(present, -min_cell_rows)[-min_cell_rows:]

@@ -1,7 +1,7 @@
 """The port between the driver of a federation and its clients.
 
-The driver asks, clients answer; only what a ``Reply`` carries leaves a client. Three engines and the
-tests' direct exchange implement ``Exchange`` and pass the same suite.
+The driver asks, clients answer; only what a ``Reply`` carries leaves a client. Three engines and
+the tests' direct exchange implement ``Exchange`` and pass the same suite.
 """
 
 from __future__ import annotations

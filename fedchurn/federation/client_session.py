@@ -1,0 +1,156 @@
+"""What a client does with a request, beside its own rows.
+
+Only sums, counts, histograms, gradients, Hessians and model updates go into a ``Reply``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.contract.schema import Contract
+from fedchurn.data.client_table import TEST, TRAIN, VALIDATION, ClientTable
+from fedchurn.encoding.encoder import Encoder
+from fedchurn.encoding.statistics import client_statistics, statistics_to_arrays
+from fedchurn.errors import FederationError, nearest
+from fedchurn.evaluation.sums import score_sums
+from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.model_messages import (
+    candidate_weights,
+    prefixed,
+    spec_from,
+    weights_to_arrays,
+)
+from fedchurn.federation.newton_sums import newton_sums
+from fedchurn.learning.spec import predict_probability
+
+SPLITS = {
+    "train": (TRAIN,),
+    "validation": (VALIDATION,),
+    "train+validation": (TRAIN, VALIDATION),
+    "test": (TEST,),
+}
+
+
+class ClientSession:
+    """Answers requests about one client's rows; encoded rows are kept between rounds.
+
+    Args:
+        table: the client's rows, already split.
+        contract: the contract that the rows obey.
+    """
+
+    def __init__(self, table: ClientTable, contract: Contract) -> None:
+        self._table = table
+        self._contract = contract
+        self._encoded: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self._parts: dict[str, ClientTable] = {}
+        self._tasks: dict[str, Callable[[Request], Reply]] = {
+            "statistics": self._statistics,
+            "newton": self._newton,
+            "local_epochs": self._local_epochs,
+            "evaluate": self._evaluate,
+            "compare": self._compare,
+        }
+
+    def handle(self, request: Request) -> Reply:
+        """The reply to one request.
+
+        Raises:
+            FederationError: the task is unknown.
+        """
+        task = self._tasks.get(request.task)
+        if task is None:
+            raise FederationError(
+                f"unknown task {request.task!r}",
+                where=f"client {self._table.client}",
+                next_step=nearest(request.task, self._tasks),
+            )
+        return task(request)
+
+    def _part(self, split: str) -> ClientTable:
+        if split not in self._parts:
+            rows = np.isin(self._table.split, SPLITS[split])
+            self._parts[split] = self._table.take(rows)
+        return self._parts[split]
+
+    def _inputs(self, encoder_json: str, split: str) -> NDArray[np.float32]:
+        key = (encoder_json, split)
+        if key not in self._encoded:
+            encoder = Encoder.from_dict(json.loads(encoder_json))
+            self._encoded[key] = encoder.encode(self._part(split).columns)
+        return self._encoded[key]
+
+    def _reply(
+        self, arrays: Mapping[str, NDArray[np.generic]], numbers: Mapping[str, float]
+    ) -> Reply:
+        return Reply(self._table.client, arrays, numbers)
+
+    def _statistics(self, request: Request) -> Reply:
+        train = self._part("train")
+        statistics = client_statistics(
+            train.columns,
+            train.target,
+            self._contract,
+            min_cell_rows=int(request.config["min_cell_rows"]),
+        )
+        return self._reply(statistics_to_arrays(statistics), {"num_rows": train.num_rows})
+
+    def _newton(self, request: Request) -> Reply:
+        split = str(request.config["split"])
+        inputs = self._inputs(str(request.config["encoder"]), split)
+        rows = self._part(split)
+        weights = np.asarray(request.arrays["newton.weights"], dtype=np.float64)
+        sums = newton_sums(weights, inputs, rows.target)
+        return self._reply(sums, {"num_rows": rows.num_rows})
+
+    def _local_epochs(self, request: Request) -> Reply:
+        # TensorFlow takes seconds to import and is needed by this task only.
+        from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
+
+        config = request.config
+        update = local_epochs(
+            spec_from(config),
+            candidate_weights(request.arrays, spec_from(config), 0),
+            self._inputs(str(config["encoder"]), "train"),
+            self._part("train").target,
+            EpochSettings(**json.loads(str(config["epochs"]))),
+            seed=int(config["seed"]),
+            round_num=request.round_num,
+            client=self._table.client,
+        )
+        numbers = {"num_rows": update.num_rows, "loss": update.loss, "accuracy": update.accuracy}
+        return self._reply(weights_to_arrays(spec_from(config), [update.weights]), numbers)
+
+    def _evaluate(self, request: Request) -> Reply:
+        split = str(request.config["split"])
+        rows = self._part(split)
+        spec = spec_from(request.config)
+        inputs = self._inputs(str(request.config["encoder"]), split)
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for candidate in range(int(request.config["num_candidates"])):
+            weights = candidate_weights(request.arrays, spec, candidate)
+            sums = score_sums(rows.target, predict_probability(spec, weights, inputs))
+            arrays.update(prefixed(sums.to_arrays(), candidate))
+        return self._reply(arrays, {"num_rows": rows.num_rows})
+
+    def _compare(self, request: Request) -> Reply:
+        # scipy and the registry's maths are needed by this task only.
+        from fedchurn.registry.comparison import client_comparison
+
+        scores = []
+        for number, side in enumerate(("challenger", "champion")):
+            config = json.loads(str(request.config[side]))
+            inputs = self._inputs(json.dumps(config["encoder"]), "test")
+            spec = spec_from({"spec": json.dumps(config["spec"])})
+            weights = candidate_weights(request.arrays, spec, number)
+            scores.append(predict_probability(spec, weights, inputs))
+        test = self._part("test")
+        record = client_comparison(test.target, scores[0], scores[1], test.customer_groups)
+        sums = score_sums(test.target, scores[1])
+        return self._reply(
+            {**record.to_arrays(), **prefixed(sums.to_arrays(), 1)}, {"num_rows": test.num_rows}
+        )

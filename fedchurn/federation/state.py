@@ -1,0 +1,97 @@
+"""The state of a federation between rounds, and the record of one round."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.learning.spec import Weights
+
+
+@dataclass(frozen=True)
+class BestRound:
+    """The best model seen so far, by the validation metric.
+
+    Attributes:
+        round_num: the round that made it; 0 is the model before training.
+        candidate: which of the round's candidates it was.
+        value: the validation metric, smaller is better.
+        weights: the model.
+    """
+
+    round_num: int
+    candidate: int
+    value: float
+    weights: Weights
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """All that the next round depends on, besides the clients' rows.
+
+    Attributes:
+        round_num: rounds played.
+        candidates: models at hand; one, or one per ridge in Newton rounds.
+        memory: the server optimiser's memory.
+        best: the best model so far; None before the first evaluation.
+        stale_rounds: rounds since ``best`` was found.
+    """
+
+    round_num: int
+    candidates: tuple[Weights, ...]
+    memory: Mapping[str, NDArray[np.generic]]
+    best: BestRound | None = None
+    stale_rounds: int = 0
+
+    def digest(self) -> str:
+        """sha256 of the whole state; equal states have equal bytes."""
+        digest = hashlib.sha256(f"{self.round_num}:{self.stale_rounds}".encode())
+        for weights in self.candidates:
+            for array in weights:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        for name in sorted(self.memory):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.memory[name]).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What happened in one round.
+
+    Attributes:
+        round_num: 1-based; 0 is the evaluation before training.
+        strategy: what combined the updates.
+        participants: clients whose update was used.
+        absences: reason per client that did not answer.
+        quarantined: reason per client whose answer was refused.
+        train: pooled training numbers, for example ``loss``.
+        validation: pooled validation metrics of the round's best candidate.
+        per_client: numbers per client, training and validation.
+        candidate: which candidate was best.
+        is_best: whether the round improved on all before it.
+        bytes_up: bytes of arrays that clients sent.
+        bytes_down: bytes of arrays that were sent to clients.
+    """
+
+    round_num: int
+    strategy: str
+    participants: tuple[str, ...]
+    absences: Mapping[str, str] = field(default_factory=dict)
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    train: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
+    per_client: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    candidate: int = 0
+    is_best: bool = False
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)

@@ -1,0 +1,84 @@
+"""A recipe: how a model is encoded and trained, in one or more phases.
+
+``configs/recipes/NAME.yaml`` holds the shipped ones: ``additive`` (default),
+``additive+residual`` and ``reference``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedchurn.encoding.fit import EncoderSettings
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Layer(_Record):
+    """A Dense relu layer with dropout (fraction, 0-1)."""
+
+    units: int = Field(ge=1, le=4096)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class NewtonPhase(_Record):
+    """Second-order rounds of the linear path; one candidate per ridge.
+
+    Attributes:
+        refit_rounds: rounds on training and validation rows together, with the chosen ridge, after
+            the validation rows have done their work. The threshold is still chosen with the model
+            that had not seen them. Used in the last phase only.
+    """
+
+    strategy: Literal["newton"]
+    num_rounds: int = Field(default=12, ge=1)
+    patience_rounds: int | None = Field(default=3, ge=1)
+    metric: Literal["log_loss", "brier", "roc_auc"] = "log_loss"
+    refit_rounds: int = Field(default=0, ge=0)
+    ridges: tuple[Annotated[float, Field(gt=0)], ...] = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+
+
+class LocalPhase(_Record):
+    """Rounds of local epochs, combined by one of Flower's strategies.
+
+    Attributes:
+        hidden: layers of the network.
+        linear: whether inputs also reach the output directly. After a newton phase the linear path
+            starts from its result.
+        frozen_linear: keep the linear path as it is and train the network only.
+        optimizer: ``adam`` or ``sgd``, on the client.
+        client_learning_rate: its learning rate.
+        server_learning_rate: step of the server strategy.
+        proximal_mu: FedProx penalty on the distance from the global model.
+        batch_size: rows per step.
+        num_epochs: passes over the client's rows per round.
+    """
+
+    strategy: Literal["fedavg", "fedprox", "fedadam", "fedyogi"]
+    num_rounds: int = Field(default=20, ge=1)
+    patience_rounds: int | None = Field(default=None, ge=1)
+    metric: Literal["log_loss", "brier", "roc_auc"] = "log_loss"
+    hidden: tuple[Layer, ...] = (Layer(units=64, dropout=0.3), Layer(units=32, dropout=0.2))
+    linear: bool = False
+    frozen_linear: bool = False
+    optimizer: Literal["adam", "sgd"] = "adam"
+    client_learning_rate: float = Field(default=0.01, gt=0)
+    server_learning_rate: float = Field(default=1.0, gt=0)
+    proximal_mu: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=8, ge=1)
+    num_epochs: int = Field(default=1, ge=1)
+
+
+Phase = Annotated[NewtonPhase | LocalPhase, Field(discriminator="strategy")]
+
+
+class Recipe(_Record):
+    """Encoder and phases; each phase starts from the best model of the one before."""
+
+    name: str
+    description: str = ""
+    encoder: EncoderSettings = EncoderSettings()
+    phases: tuple[Phase, ...] = Field(min_length=1)
