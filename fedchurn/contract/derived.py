@@ -16,7 +16,7 @@ def _texts(value: object) -> object:
 
 
 class Ratio(_Record):
-    """``scale * numerator / (max(denominator, floor) + plus)``, rounded to ``decimals`` if given."""
+    """``scale * numerator / (max(denominator, floor) + plus)``, rounded to ``decimals``."""
 
     op: Literal["ratio"]
     numerator: str

@@ -64,7 +64,7 @@ class NotAbove(_Record):
 
 
 class NearProduct(_Record):
-    """``column`` must lie within ``relative`` of the product of ``factors``; missing values pass."""
+    """``|column - product| <= relative * product`` of the ``factors``; missing values pass."""
 
     op: Literal["near_product"] = "near_product"
     id: str

@@ -1,7 +1,8 @@
 """The contract: one frozen record that defines a customer row.
 
-Everything else (cleaning, checks, encoder, request model, form, drift tests, sample) is derived from
-it. ``configs/contracts/NAME.yaml`` holds one; ``fedchurn.contract.load`` reads it with clear errors.
+Everything else (cleaning, checks, encoder, request model, form, drift tests, sample) is derived
+from it. ``configs/contracts/NAME.yaml`` holds one; ``fedchurn.contract.load`` reads it with clear
+errors.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class FallbackRule(Record):
 
 
 class Fallback(Record):
-    """The answer of last resort: base rate plus the rules that hold, clipped to ``max_probability``."""
+    """The last resort: base rate plus the rules that hold, clipped to ``max_probability``."""
 
     base_rate: float = Field(gt=0, lt=1)
     max_probability: float = Field(default=0.95, gt=0, le=1)
