@@ -18,6 +18,7 @@ from fedchurn.errors import ContractError
 TRUTH_KEYS = frozenset({"nullable", "unique", "sensitive", "both_ways", "is_null"})
 LABEL_KEYS = frozenset({"categories", "labels", "positive", "negative", "equals", "is_in"})
 NAME_KEYS = ("id", "name", "reason")
+_MAX_DEPTH = 20
 
 _BOOL, _NULL, _TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "null", "str"))
 
@@ -73,6 +74,8 @@ def _syntax(error: yaml.YAMLError) -> str:
 
 
 def _inspect(node: Node, path: Path, document: Document) -> None:
+    if len(path) > _MAX_DEPTH:
+        raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=node.start_mark)
     document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, MappingNode):
         _inspect_mapping(node, path, document)

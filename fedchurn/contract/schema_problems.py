@@ -19,6 +19,10 @@ from fedchurn.errors import nearest
 
 _MAX_REPAIRS = 20
 _ITEMS = ("columns", "derived", "rules", "risk_bands")
+_PATTERN_WORDS: dict[str | int, str] = {
+    "contract": "a short name in lower-case letters, digits, - and _, such as ecommerce",
+    "version": "three numbers, such as 1.0.0",
+}
 _STAND_INS: dict[str | int, Any] = {
     "contract": "unnamed",
     "version": "0.0.0",
@@ -43,7 +47,8 @@ def read_contract(data: Any) -> tuple[Contract | None, list[Problem], frozenset[
             details = _unknown_keys_first(error.errors(include_url=False))
             problems += [_problem(detail, data) for detail in details]
             _repair(data, details, left_out)
-        if not isinstance(data.get("columns"), dict) or not data["columns"]:
+        mended = details[0]["type"] == "extra_forbidden"
+        if not mended and not (isinstance(data.get("columns"), dict) and data["columns"]):
             break
     return None, problems, frozenset(left_out)
 
@@ -108,6 +113,8 @@ def _message(detail: ErrorDetails, schema: Mapping[str, Any], path: Path) -> str
             return f"needs a mapping{f' with keys such as {keys}' if keys else ''}; got {shown}"
         case "string_type":
             return f"needs text; got {shown}; put it in quotes"
+        case "string_pattern_mismatch":
+            return f"needs {_PATTERN_WORDS.get(path[-1], 'another form')}; got {shown}"
     return f"{detail['msg']}; got {shown}"
 
 
