@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
 from fedchurn.data.file_readers import FORMATS, ReadTable, read_bytes
+from fedchurn.data.sample_ids import are_sample_ids
 from fedchurn.errors import SourceError, nearest
-
-SAMPLE_ID_PREFIX = "sample-"
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +193,4 @@ def _has_sample_ids(frame: pd.DataFrame, contract: Contract) -> bool:
     """Sample ids survive copying, editing and conversion of the file; a sidecar does not."""
     if contract.id is None or contract.id.column not in frame.columns:
         return False
-    ids = frame[contract.id.column]
-    if pd.api.types.is_numeric_dtype(ids.dtype):
-        return False
-    return bool(ids.astype(str).str.startswith(SAMPLE_ID_PREFIX).any())
+    return are_sample_ids(frame[contract.id.column].tolist())
