@@ -127,12 +127,17 @@ def child_environment(settings: Settings, environ: Mapping[str, str]) -> dict[st
 
 
 def _mlflow_command(settings: Settings) -> list[str]:
-    folder = settings.home / "mlflow"
+    # Database and artifact folder of the embedded store, so that either side sees the other's runs;
+    # served artifacts (mlflow-artifacts:) could not be read without the server.
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
         *("--port", str(settings.mlflow_port)),
-        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-        *("--artifacts-destination", str(folder / "artifacts")),
+        *("--backend-store-uri", f"sqlite:///{settings.home / 'mlflow.db'}"),
+        *(
+            "--default-artifact-root",
+            (settings.home / "artifacts").as_uri(),
+            "--no-serve-artifacts",
+        ),
     ]
 
 
@@ -282,7 +287,7 @@ def up(
         raise SettingsError(
             "there is no prefect.yaml", where=str(settings.project), next_step="give --project DIR"
         )
-    for folder in ("logs", "prefect", "mlflow"):
+    for folder in ("logs", "prefect"):
         (settings.home / folder).mkdir(parents=True, exist_ok=True)
     starter = _Starter(settings, environ)
     try:

@@ -108,6 +108,12 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     done = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
     assert processes.wait_until(lambda: bool(_runs_of(api_url, done)), deadline_seconds=60)
 
+    # What the server keeps can be read without it, from the embedded store.
+    tracking = f"{report['mlflow_tracking_uri']}/api/2.0/mlflow/experiments"
+    assert processes.read_url(f"{tracking}/create", body=b'{"name": "tried"}') is not None
+    kept = processes.read_url(f"{tracking}/get-by-name?experiment_name=tried")
+    assert (commands.home / "artifacts").as_uri() in (kept or b"").decode()
+
     second = commands.run("up", "--json")
     assert second.returncode == 0
     assert "already up" in second.stdout

@@ -43,7 +43,7 @@ def test_the_page_names_no_error_that_does_not_exist() -> None:
 
 
 def test_the_tree_at_the_top_of_the_module_is_the_tree() -> None:
-    drawn = re.findall(r"(\w+(?:Error|Failed|Refused|Conflict)) +(\d+)?", errors.__doc__ or "")
+    drawn = re.findall(r"(\w+(?:Error|Failed|Refused|Conflict))\b *(\d+)?", errors.__doc__ or "")
     assert {name for name, _ in drawn} == {e.__name__ for e in ERRORS}
     for name, code in drawn:
         assert not code or getattr(errors, name).exit_code == int(code)
