@@ -149,8 +149,12 @@ class ClientSession:
             weights = candidate_weights(request.arrays, spec, number)
             scores.append(predict_probability(spec, weights, inputs))
         test = self._part("test")
-        record = client_comparison(test.target, scores[0], scores[1], test.customer_groups)
-        sums = score_sums(test.target, scores[1])
-        return self._reply(
-            {**record.to_arrays(), **prefixed(sums.to_arrays(), 1)}, {"num_rows": test.num_rows}
+        comparison = client_comparison(
+            test.target,
+            scores[0],
+            scores[1],
+            test.customer_groups,
+            client=self._table.client,
         )
+        arrays = prefixed(score_sums(test.target, scores[1]).to_arrays(), 1)
+        return self._reply(arrays, {**comparison.to_numbers(), "num_rows": test.num_rows})

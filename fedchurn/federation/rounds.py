@@ -156,10 +156,8 @@ def _concluded(
     stop: StopRule,
     record: RoundRecord,
 ) -> tuple[RoundState, RoundRecord]:
-    sums = evaluate(
-        exchange, policy, algorithm.spec, state.candidates, algorithm.encoder_json, "validation",
-        round_num=state.round_num,
-    )  # fmt: skip
+    asked = _Evaluation(algorithm, exchange, policy, state.round_num)
+    sums = asked.on("validation", state.candidates)
     pooled = [add_sums(by_client.values()) for by_client in sums]
     losses = [_loss(part, stop.metric) for part in pooled]
     chosen = int(np.argmin(losses))
@@ -168,9 +166,11 @@ def _concluded(
     if is_best:
         best = BestRound(state.round_num, chosen, losses[chosen], state.candidates[chosen])
     stale = 0 if is_best else state.stale_rounds + 1
+    (train,) = asked.on("train", (state.candidates[chosen],))
     finished = replace(
         record,
-        validation=_validation_numbers(pooled[chosen]),
+        train={**_metric_numbers(add_sums(train.values())), **record.train},
+        validation=_metric_numbers(pooled[chosen]),
         per_client=_with_validation(record.per_client, sums[chosen]),
         candidate=chosen,
         is_best=is_best,
@@ -178,12 +178,33 @@ def _concluded(
     return replace(state, best=best, stale_rounds=stale), finished
 
 
+@dataclass(frozen=True)
+class _Evaluation:
+    """Asks clients to evaluate an algorithm's models after one round."""
+
+    algorithm: Algorithm
+    exchange: Exchange
+    policy: RoundPolicy
+    round_num: int
+
+    def on(self, split: str, candidates: Sequence[Weights]) -> list[dict[str, ScoreSums]]:
+        return evaluate(
+            self.exchange,
+            self.policy,
+            self.algorithm.spec,
+            candidates,
+            self.algorithm.encoder_json,
+            split,
+            round_num=self.round_num,
+        )
+
+
 def _loss(sums: ScoreSums, metric: str) -> float:
     value = float(getattr(metrics(sums), metric))
     return -value if metric == "roc_auc" else value
 
 
-def _validation_numbers(sums: ScoreSums) -> dict[str, float]:
+def _metric_numbers(sums: ScoreSums) -> dict[str, float]:
     all_metrics = metrics(sums)
     names = ("log_loss", "brier", "roc_auc", "accuracy", "precision", "recall", "f1")
     return {name: float(getattr(all_metrics, name)) for name in names}
@@ -194,7 +215,7 @@ def _with_validation(
 ) -> dict[str, dict[str, float]]:
     result = {client: dict(numbers) for client, numbers in per_client.items()}
     for client, part in sums.items():
-        numbers = {f"validation_{n}": v for n, v in _validation_numbers(part).items()}
+        numbers = {f"validation_{n}": v for n, v in _metric_numbers(part).items()}
         result.setdefault(client, {}).update(numbers)
     return result
 

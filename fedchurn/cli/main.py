@@ -1,0 +1,30 @@
+"""The ``fedchurn`` command: what neither ``prefect`` nor ``bentoml`` already does.
+
+Verbs import what they need when they run, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from fedchurn.cli import contract_verbs, model_verbs, registry_verbs
+from fedchurn.quiet import apply_quiet_environment
+
+app = typer.Typer(
+    name="fedchurn",
+    help="Keep one churn model alive across organisations that may not pool their rows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(contract_verbs.app, name="contract")
+model_verbs.add_to(app)
+registry_verbs.add_to(app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    apply_quiet_environment(os.environ)
+    app()

@@ -1,0 +1,88 @@
+"""A stage of the loop: a folder that is complete or absent, named by what it was made from.
+
+A stage writes into a temporary folder that is renamed when all is written, so a run that was killed
+goes on from the last complete stage, and an unchanged input re-runs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fedchurn.errors import ReleaseError
+
+StageResult = dict[str, Any]
+
+_RESULT = "stage.json"
+
+
+def stage_key(*parts: Any) -> str:
+    """16 hex digits of what a stage depends on: JSON-ready parts, and Fedchurn's own code."""
+    text = json.dumps([code_digest(), *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=1)
+def code_digest() -> str:
+    """sha256 over this package's sources: a stage made by other code is not reused."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def stage_folder(home: Path, name: str, key: str) -> Path:
+    """Where the stage ``name`` with ``key`` lives."""
+    return home.resolve() / "stages" / f"{name}-{key}"
+
+
+def finished_stage(home: Path, name: str, key: str) -> StageResult | None:
+    """The result of a complete stage, or None."""
+    path = stage_folder(home, name, key) / _RESULT
+    try:
+        result: StageResult = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return {**result, "reused": True}
+
+
+def run_stage(
+    home: Path, name: str, key: str, work: Callable[[Path], StageResult]
+) -> StageResult:
+    """The stage's result: read back when it is complete, else made by ``work(folder)``.
+
+    ``work`` may write into the folder it is given and returns JSON-ready facts; ``folder``, ``key``
+    and ``reused`` are added to them.
+
+    Raises:
+        ReleaseError: the operating system refused to write; nothing half-written is left.
+    """
+    done = finished_stage(home, name, key)
+    if done is not None:
+        return done
+    folder = stage_folder(home, name, key)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        result = {**work(partial), "folder": str(folder), "key": key, "reused": False}
+        (partial / _RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # an older one without its result file
+        partial.rename(folder)
+    except OSError as error:
+        raise ReleaseError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(error.filename or folder),
+            next_step="make room or give rights there, or set home to another folder; then run again",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return result

@@ -1,0 +1,220 @@
+"""First stage: read the rows, deal them to clients, let each client validate and split its own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedchurn.contract.load import contract_digest
+from fedchurn.contract.schema import Contract
+from fedchurn.data.client_table import ClientTable, load_client_table, save_client_table
+from fedchurn.data.deal import deal_rows, deal_table, read_clients, silo_values
+from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
+from fedchurn.data.sources import RawTable, read_table
+from fedchurn.data.split import check_no_leak, split_table
+from fedchurn.errors import SourceError
+from fedchurn.loop.stage import StageResult, run_stage, stage_key
+from fedchurn.quality.copies import copy_groups, group_keys
+from fedchurn.quality.gate import Validated, validate_client
+from fedchurn.quality.html import quality_page
+from fedchurn.quality.report import raise_if_failed
+from fedchurn.settings import Settings
+from fedchurn.settings_files import config_folder
+
+
+@dataclass(frozen=True)
+class ClientRows:
+    """A client's raw rows, and the customers behind them when the whole table was at hand."""
+
+    raw: RawTable
+    customer_groups: NDArray[np.int64] | None = None
+
+
+def read_rows(settings: Settings, contract: Contract) -> list[RawTable]:
+    """The tables named by the settings; the shipped sample when none is named.
+
+    Raises:
+        SourceError: a table cannot be found or read.
+    """
+    data = settings.data
+    if data.clients:
+        return list(read_clients(data.clients, contract, sheet=data.sheet))
+    location = data.location or str(shipped_sample(contract))
+    return [read_table(location, contract, sheet=data.sheet, query=data.query)]
+
+
+def shipped_sample(contract: Contract) -> Path:
+    """The generated sample that the repository ships for a contract.
+
+    Raises:
+        SourceError: none is shipped.
+    """
+    path = config_folder("samples") / f"{contract.contract}.csv"
+    if not path.is_file():
+        raise SourceError(
+            "no data was named and no sample is shipped for this contract",
+            where=f"contract {contract.contract}",
+            next_step=(
+                "give --data FILE, or make a sample with "
+                f"`fedchurn sample --contract {contract.contract} --out FILE`"
+            ),
+        )
+    return path
+
+
+def client_rows(
+    tables: Sequence[RawTable], settings: Settings, contract: Contract
+) -> list[ClientRows]:
+    """One entry per client: tables as they are, or one table dealt by the scheme."""
+    if settings.data.clients:
+        return [ClientRows(table) for table in tables]
+    raw = tables[0]
+    canonical = canonical_table(raw, contract)
+    columns = frame_columns(canonical.frame, contract)
+    target = _labels(canonical, contract)
+    groups = copy_groups(columns, target, contract).groups
+    places = deal_rows(
+        settings.data.scheme,
+        num_clients=settings.data.num_clients,
+        seed=settings.seed,
+        labels=target,
+        customer_groups=groups,
+        silo_values=_silo_values(raw, canonical, settings, contract),
+        silo_column=_silo_column(settings, contract) or "silo",
+        alpha=settings.data.alpha,
+        group_keys=group_keys(columns, groups),
+    )
+    dealt = deal_table(raw, places)
+    return [ClientRows(t, groups[rows]) for t, rows in zip(dealt, places.values(), strict=True)]
+
+
+def _labels(canonical: CanonicalTable, contract: Contract) -> NDArray[np.int8]:
+    values = canonical.frame[contract.target.column].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(values), 0, values).astype(np.int8)
+
+
+def _silo_column(settings: Settings, contract: Contract) -> str | None:
+    return settings.data.silo_column or contract.silo_column
+
+
+def _silo_values(
+    raw: RawTable, canonical: CanonicalTable, settings: Settings, contract: Contract
+) -> NDArray[np.object_] | None:
+    column = _silo_column(settings, contract)
+    if settings.data.scheme != "silo" or column is None:
+        return None
+    return silo_values(raw, canonical, column)
+
+
+def validate_stage(settings: Settings, contract: Contract) -> StageResult:
+    """Validated, split client tables in a stage folder.
+
+    Returns:
+        ``clients`` (file per client), ``rows_in``, ``rows_used``, ``rows_quarantined``,
+        ``rows_dropped_duplicates``, ``is_sample``, ``data_digests`` and the usual stage facts.
+
+    Raises:
+        ValidationFailed: an error-level check failed; the message is the table of failures, and
+            the HTML report lies in ``HOME/reports``.
+    """
+    tables = read_rows(settings, contract)
+    key = stage_key(
+        contract_digest(contract),
+        [(table.client, table.sha256) for table in tables],
+        settings.data.model_dump(mode="json"),
+        settings.quality.model_dump(mode="json"),
+        settings.split.model_dump(mode="json"),
+        settings.seed,
+    )
+    return run_stage(
+        settings.home, "validate", key, lambda folder: _validate(folder, tables, settings, contract)
+    )
+
+
+def _validate(
+    folder: Path, tables: Sequence[RawTable], settings: Settings, contract: Contract
+) -> StageResult:
+    validated = [
+        validate_client(
+            rows.raw,
+            contract,
+            mode=settings.quality.mode,
+            drop_exact_duplicates=settings.quality.drop_exact_duplicates,
+            groups=rows.customer_groups,
+        )
+        for rows in client_rows(tables, settings, contract)
+    ]
+    _write_reports(settings.home.resolve() / "reports", contract, validated)
+    raise_if_failed([v.report for v in validated])
+    split = [split_client(v.table, settings, contract) for v in validated]
+    check_no_leak(split)
+    files = _write_clients(folder, split)
+    _write_quarantine(folder, validated)
+    _write_reports(folder, contract, validated)
+    reports = [v.report for v in validated]
+    return {
+        "clients": files,
+        "data_digests": {table.client: table.digest() for table in split},
+        "is_sample": any(table.is_sample for table in tables),
+        "sources": sorted({table.source for table in tables}),
+        "source_sha256": sorted({table.sha256 for table in tables}),
+        "rows_in": sum(r.rows_in for r in reports),
+        "rows_used": sum(r.rows_used for r in reports),
+        "rows_quarantined": sum(r.rows_quarantined for r in reports),
+        "rows_dropped_duplicates": sum(r.rows_dropped_duplicates for r in reports),
+        "warnings": [
+            f"{r.client}: {f.column} {f.rule}: {f.detail}" for r in reports for f in r.failures()
+        ],
+    }
+
+
+def split_client(table: ClientTable, settings: Settings, contract: Contract) -> ClientTable:
+    """One client's rows split by the settings; see ``fedchurn.data.split``."""
+    return split_table(
+        table,
+        seed=settings.seed,
+        validation_fraction=settings.split.validation_fraction,
+        test_fraction=settings.split.test_fraction,
+        min_rows=contract.dataset.min_rows,
+        min_positives=contract.dataset.min_positives,
+    )
+
+
+def _write_clients(folder: Path, tables: Sequence[ClientTable]) -> dict[str, str]:
+    """File name per client; names are numbered, for client names may hold any character."""
+    files = {}
+    for number, table in enumerate(tables):
+        files[table.client] = f"client_{number:05d}.npz"
+        save_client_table(table, folder / files[table.client])
+    return files
+
+
+def _write_reports(folder: Path, contract: Contract, validated: Sequence[Validated]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    page = quality_page([v.report for v in validated])
+    (folder / f"quality-{contract.contract}.html").write_text(page, encoding="utf-8")
+
+
+def _write_quarantine(folder: Path, validated: Sequence[Validated]) -> None:
+    frames = [v.quarantined.assign(client=v.report.client) for v in validated if len(v.quarantined)]
+    if frames:
+        joined = pd.concat(frames, ignore_index=True)
+        joined.to_csv(folder / "quarantine.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+
+
+def stage_tables(validated: dict[str, Any]) -> dict[str, ClientTable]:
+    """The client tables of a finished validate stage."""
+    return {name: load_client_table(path) for name, path in client_files(validated).items()}
+
+
+def client_files(validated: dict[str, Any]) -> dict[str, Path]:
+    """Path of each client's table in a finished validate stage."""
+    folder = Path(validated["folder"])
+    return {client: folder / name for client, name in validated["clients"].items()}

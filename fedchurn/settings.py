@@ -1,0 +1,157 @@
+"""All settings of a run, in one frozen record with one source of defaults.
+
+Layers, later ones win: defaults here, ``configs/recipes/RECIPE.yaml`` (under ``training``), the
+file given by ``--config``, then each ``--set key.sub=value``. Secrets are not settings: they come
+from the environment, where the library that needs them looks for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedchurn.learning.recipe import Recipe
+from fedchurn.registry.policy import PromotionPolicy
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Record):
+    """Where rows come from, and how one table is dealt to clients.
+
+    Attributes:
+        location: file (xlsx, csv, parquet) or SQLAlchemy URL; None is the shipped sample.
+        sheet: sheet of an xlsx file; the contract's by default.
+        query: SQL query, when ``location`` is a URL.
+        clients: one file per client, instead of ``location``; a client is named after its file.
+        scheme: how one table becomes clients: ``silo`` (by a column), ``iid`` or ``dirichlet``.
+        silo_column: column of the ``silo`` scheme; the contract's by default.
+        num_clients: clients of the ``iid`` and ``dirichlet`` schemes.
+        alpha: Dirichlet concentration; small is skewed.
+    """
+
+    location: str | None = None
+    sheet: str | None = None
+    query: str | None = None
+    clients: tuple[str, ...] = ()
+    scheme: Literal["silo", "iid", "dirichlet"] = "silo"
+    silo_column: str | None = None
+    num_clients: int = Field(default=3, ge=1, le=10_000)
+    alpha: float = Field(default=0.5, gt=0)
+
+
+class QualitySettings(_Record):
+    """What happens to rows that break an error-level check.
+
+    Attributes:
+        mode: ``block`` stops the run; ``quarantine`` sets the rows aside and goes on.
+        drop_exact_duplicates: drop rows that repeat another one, id included.
+    """
+
+    mode: Literal["block", "quarantine"] = "block"
+    drop_exact_duplicates: bool = True
+
+
+class SplitSettings(_Record):
+    """Shares of customers held out, 0-1; copies of one customer stay together."""
+
+    validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
+    test_fraction: float = Field(default=0.2, gt=0, lt=0.5)
+
+
+class FederationSettings(_Record):
+    """How clients are reached, and when a round counts.
+
+    Attributes:
+        engine: ``inprocess`` or ``ray`` (Flower's simulation).
+        quorum_fraction: share of clients whose usable answer a round needs (0-1).
+        deadline_seconds: how long a question waits for answers.
+        max_norm_ratio: an update this many times the median norm is refused.
+        min_cell_rows: smallest number of rows behind a reported count (k).
+    """
+
+    engine: Literal["inprocess", "ray"] = "inprocess"
+    quorum_fraction: float = Field(default=1.0, gt=0, le=1)
+    deadline_seconds: float = Field(default=600.0, gt=0)
+    max_norm_ratio: float = Field(default=50.0, gt=1)
+    min_cell_rows: int = Field(default=5, ge=1)
+
+
+class EvaluationSettings(_Record):
+    """How the model is judged.
+
+    Attributes:
+        objective: what the decision threshold is chosen for, on validation rows.
+        false_negative_cost: cost of a churner not called one (objective ``cost``).
+        false_positive_cost: cost of a loyal customer called a churner (objective ``cost``).
+        top_share: share of customers to call (objective ``top_share``).
+        threshold: the threshold (objective ``fixed``).
+        baselines: train the pooled and each-client-alone baselines beside the model; only possible
+            where one process holds all rows.
+        thorough: larger grids for the pooled baselines.
+    """
+
+    objective: Literal["f1", "cost", "top_share", "accuracy", "fixed"] = "f1"
+    false_negative_cost: float = Field(default=5.0, ge=0)
+    false_positive_cost: float = Field(default=1.0, ge=0)
+    top_share: float = Field(default=0.2, gt=0, lt=1)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    baselines: bool = True
+    thorough: bool = False
+
+
+class TrackingSettings(_Record):
+    """MLflow.
+
+    Attributes:
+        uri: tracking URI; None is ``sqlite:///HOME/mlflow.db``.
+        experiment: experiment name.
+        model_name: registered model; None is ``churn_prediction_model`` for the default contract
+            and ``churn_prediction_model_CONTRACT`` for others, so that contracts never compete.
+    """
+
+    uri: str | None = None
+    experiment: str = "federated_churn_prediction"
+    model_name: str | None = None
+
+
+class Settings(_Record):
+    """See the module docstring.
+
+    Attributes:
+        contract: name or path of the contract.
+        home: folder for everything that a run writes.
+        seed: of splits, dealing and training.
+        recipe: name of a recipe in ``configs/recipes``.
+        training: the recipe itself, after overrides.
+    """
+
+    contract: str = "ecommerce"
+    home: Path = Path(".fedchurn")
+    seed: int = 2026
+    recipe: str = "additive"
+    training: Recipe
+    data: DataSettings = DataSettings()
+    quality: QualitySettings = QualitySettings()
+    split: SplitSettings = SplitSettings()
+    federation: FederationSettings = FederationSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    promotion: PromotionPolicy = PromotionPolicy()
+
+    @property
+    def tracking_uri(self) -> str:
+        """The tracking URI with the embedded default filled in, absolute."""
+        return self.tracking.uri or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    def model_name(self, contract_name: str) -> str:
+        """The registered model of a contract; see ``TrackingSettings.model_name``."""
+        if self.tracking.model_name:
+            return self.tracking.model_name
+        default = Settings.model_fields["contract"].default
+        suffix = "" if contract_name == default else f"_{contract_name}"
+        return f"churn_prediction_model{suffix}"
