@@ -26,10 +26,12 @@ from fedchurn.data.sample_draft import (
     Values,
     centre,
     draw,
+    gaps,
     limits,
     shape_of,
     silo_labels,
     stream,
+    without,
 )
 from fedchurn.data.sample_ids import sample_ids
 from fedchurn.data.sample_rules import Repair
@@ -60,7 +62,7 @@ def generate_sample(
     calm = _mended(contract, num_customers, seed, None)
     draft = calm if changes is None else _mended(contract, num_customers, seed, changes)
     churn = _churn(draft, calm, contract, seed)
-    source, shifts = _copies(draft, contract, num_near, num_exact, seed, changes)
+    source, shifts = _copies(draft, calm, contract, num_near, num_exact, seed)
     cells: dict[str, Any] = {}
     if contract.id is not None:
         cells[contract.id.column] = sample_ids(contract, num_rows)
@@ -151,15 +153,13 @@ def _num_copies(contract: Contract, num_rows: int) -> tuple[int, int]:
 
 def _mended(contract: Contract, num_rows: int, seed: int, scenario: Scenario | None) -> Draft:
     draft = draw(contract, num_rows, seed, scenario)
-    Repair(draft, contract, stream(seed, "rules"), _disturbed(scenario)).run()
+    changes = scenario or Scenario()
+    disturbed = frozenset([*changes.ranges, *changes.scale, *changes.weights])
+    Repair(draft, contract, stream(seed, "rules"), disturbed).run()
+    for name in changes.null_fraction:  # values get lost after the fact, against the rules too
+        rows = gaps(name, contract.columns[name], num_rows, seed, changes)
+        draft.columns[name] = without(draft.columns[name], rows)
     return draft
-
-
-def _disturbed(scenario: Scenario | None) -> frozenset[str]:
-    if scenario is None:
-        return frozenset()
-    parts = (scenario.ranges, scenario.scale, scenario.weights, scenario.null_fraction)
-    return frozenset(name for part in parts for name in part)
 
 
 def _churn(draft: Draft, calm: Draft, contract: Contract, seed: int) -> NDArray[np.bool_]:
@@ -199,16 +199,11 @@ def _effects(name: str, column: Column, draft: Draft, calm: Draft) -> NDArray[np
 
 
 def _copies(
-    draft: Draft,
-    contract: Contract,
-    num_near: int,
-    num_exact: int,
-    seed: int,
-    scenario: Scenario | None,
+    draft: Draft, calm: Draft, contract: Contract, num_near: int, num_exact: int, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Source row per sample row, and how often its numbers are shifted (0 for no near copy)."""
     num_customers = len(next(iter(draft.columns.values())))
-    able = np.flatnonzero(_can_shift(draft, contract, scenario))
+    able = np.flatnonzero(_can_shift(draft, calm, contract))
     able = able if len(able) else np.arange(num_customers)
     near = able[np.arange(num_near) % len(able)]
     times = 1 + np.arange(num_near) // len(able)
@@ -218,13 +213,14 @@ def _copies(
     return source, shifts.astype(np.int64)
 
 
-def _can_shift(draft: Draft, contract: Contract, scenario: Scenario | None) -> NDArray[np.bool_]:
+def _can_shift(draft: Draft, calm: Draft, contract: Contract) -> NDArray[np.bool_]:
+    """Rows whose copy stays possible, and in the usual range if it was there before."""
     able = np.ones(len(next(iter(draft.columns.values()))), dtype=bool)
     for name in contract.number_columns:
-        column = contract.columns[name]
-        high = limits(column)[1] if scenario is None else (column.hard or limits(column))[1]
-        shifted = draft.columns[name] + _shift(name, contract)
-        able &= ~(shifted > high)
+        column, shift = contract.columns[name], _shift(name, contract)
+        able &= ~(calm.columns[name] + shift > limits(column)[1])
+        if column.hard is not None:
+            able &= ~(draft.columns[name] + shift > column.hard[1])
     return able
 
 

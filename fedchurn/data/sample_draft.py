@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from fedchurn.contract.schema import Column, Contract, Range, SampleShape, Scena
 
 NUM_WORDS = 20  # distinct values of a generated text column
 
-Values = NDArray[np.float64] | NDArray[np.int32]
+Values = NDArray[Any]  # float64 numbers or int32 codes
 
 
 @dataclass
@@ -62,7 +63,7 @@ def draw(contract: Contract, num_rows: int, seed: int, scenario: Scenario | None
             draft.labels[name] = words(name, column)
             values = _draw_codes(name, column, num_rows, seed, changes)
         draft.spare[name] = values
-        draft.columns[name] = _with_gaps(values, name, column, seed, changes)
+        draft.columns[name] = without(values, gaps(name, column, num_rows, seed, changes))
     return draft
 
 
@@ -97,7 +98,8 @@ def fitted(values: NDArray[np.float64], column: Column, within: Range) -> NDArra
     decimals = 0 if column.kind == "integer" else 2 if column.decimals is None else column.decimals
     unit = 10.0**-decimals
     low, high = np.ceil(within[0] / unit - 1e-9) * unit, np.floor(within[1] / unit + 1e-9) * unit
-    return np.round(np.clip(np.round(values, decimals), low, high), decimals)
+    clipped = np.clip(np.round(values, decimals), low, high)
+    return np.asarray(np.round(clipped, decimals), dtype=np.float64)
 
 
 def silo_labels(contract: Contract) -> tuple[str, ...]:
@@ -132,7 +134,15 @@ def _draw_number(name: str, column: Column, num_rows: int, seed: int) -> NDArray
             values = floor + _counts(rng, max(mean - floor, 0.0), spread, num_rows)
         case _:
             values = mean + spread * rng.standard_normal(num_rows)
-    return fitted(values, column, limits(column))
+    return fitted(_reflected(values, limits(column)), column, limits(column))
+
+
+def _reflected(values: NDArray[np.float64], within: Range) -> NDArray[np.float64]:
+    """Draws beyond a limit thrown back inside, so that they do not heap up on it."""
+    low, high = within
+    return np.where(
+        values < low, 2 * low - values, np.where(values > high, 2 * high - values, values)
+    )
 
 
 def _counts(
@@ -163,7 +173,7 @@ def _shifted(
     tilt = np.asarray([zlib.crc32(f"{name}|{label}".encode()) / 2**32 - 0.5 for label in labels])
     tilt -= tilt[silo].mean()
     moved = values + contract.sample.silo_effect * centre(column)[1] * tilt[silo]
-    return fitted(moved, column, limits(column))
+    return fitted(_reflected(moved, limits(column)), column, limits(column))
 
 
 def _disturbed(
@@ -193,10 +203,16 @@ def _draw_codes(
     return np.minimum(codes, np.flatnonzero(weights)[-1]).astype(np.int32)
 
 
-def _with_gaps(values: Values, name: str, column: Column, seed: int, scenario: Scenario) -> Values:
+def gaps(
+    name: str, column: Column, num_rows: int, seed: int, scenario: Scenario
+) -> NDArray[np.bool_]:
+    """Rows whose value goes missing; a larger share takes the same rows and more."""
     share = (column.null_fraction or 0.0) if column.nullable else 0.0
     share = scenario.null_fraction.get(name, share)
-    gaps = stream(seed, name, "missing").random(len(values)) < share
-    if values.dtype.kind == "f":
-        return np.where(gaps, np.nan, values)
-    return np.where(gaps, np.int32(MISSING), values).astype(np.int32)
+    return stream(seed, name, "missing").random(num_rows) < share
+
+
+def without(values: Values, rows: NDArray[np.bool_]) -> Values:
+    """``values`` with some rows missing."""
+    gap = np.nan if values.dtype.kind == "f" else MISSING
+    return np.where(rows, gap, values).astype(values.dtype)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.contract.columns import MISSING
 from fedchurn.contract.rules import Condition, CrossRule, Implies, NearProduct, NotAbove
 from fedchurn.contract.schema import Contract
-from fedchurn.data.sample_draft import Draft, fitted, limits, missing, shape_of
+from fedchurn.data.sample_draft import Draft, Values, fitted, limits, missing, shape_of, without
 from fedchurn.errors import ContractError
 
 MAX_PASSES = 12
@@ -28,6 +27,7 @@ class Repair:
         self.contract = contract
         self.rng = rng
         self.keep = keep
+        self.beyond = any(contract.columns[n].is_number for n in keep if n in contract.columns)
 
     def run(self) -> None:
         """Repair until all error-level rules hold.
@@ -140,11 +140,8 @@ class Repair:
             self._set(name, rows, _first(condition.at_most) + step)
 
     def _fill(self, name: str, rows: Mask, *, gone: bool) -> None:
-        if gone:
-            gap = np.nan if self.draft.columns[name].dtype.kind == "f" else MISSING
-            self._put(name, rows, np.full(len(rows), gap))
-        else:
-            self._put(name, rows, self.draft.spare[name])
+        values = self.draft.spare[name]
+        self._put(name, rows, without(values, rows) if gone else values)
 
     def _pick(self, name: str, rows: Mask, codes: list[int]) -> None:
         """Draw again among some labels, by their weights."""
@@ -160,10 +157,10 @@ class Repair:
     def _set(self, name: str, rows: Mask, values: float | NDArray[np.float64]) -> None:
         column = self.contract.columns[name]
         spread = np.broadcast_to(np.asarray(values, dtype=np.float64), len(rows))
-        within = limits(column) if not self.keep else column.hard or limits(column)
+        within = (column.hard if self.beyond else None) or limits(column)
         self._put(name, rows, fitted(spread, column, within))
 
-    def _put(self, name: str, rows: Mask, values: NDArray[np.generic]) -> None:
+    def _put(self, name: str, rows: Mask, values: Values) -> None:
         if name not in self.keep and rows.any():
             old = self.draft.columns[name]
             self.draft.columns[name] = np.where(rows, values, old).astype(old.dtype)
