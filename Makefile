@@ -22,28 +22,28 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	then command -v "$$name"; break; fi; done)
 EDITABLE = $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 
-$(BIN)/uv: requirements/bootstrap.txt
+.venv/.bootstrap: requirements/bootstrap.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found (python3 is \
 	$$(python3 --version 2>&1 || true)). Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is \
 	$$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "creating .venv with $(PYTHON)"
-	"$(PYTHON)" -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	touch $@
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
 
 # The development set holds the training set, so installing it satisfies both stamps.
-.venv/.train: $(BIN)/uv requirements/train.txt pyproject.toml
+.venv/.train: .venv/.bootstrap requirements/train.txt pyproject.toml
 	@echo "installing the training set (about 3 GB)"
-	$(BIN)/uv pip install -q --require-hashes -r requirements/train.txt
-	$(EDITABLE)
-	touch $@
+	@$(BIN)/uv pip install -q --require-hashes -r requirements/train.txt
+	@$(EDITABLE)
+	@touch $@
 
-.venv/.dev: $(BIN)/uv requirements/dev.txt requirements/train.txt pyproject.toml
+.venv/.dev: .venv/.bootstrap requirements/dev.txt requirements/train.txt pyproject.toml
 	@echo "installing the development set (about 3 GB)"
-	$(BIN)/uv pip install -q --require-hashes -r requirements/dev.txt
-	$(EDITABLE)
-	touch .venv/.train $@
+	@$(BIN)/uv pip install -q --require-hashes -r requirements/dev.txt
+	@$(EDITABLE)
+	@touch .venv/.train $@
 
 setup: .venv/.dev  ## create .venv from the hash-locked requirements (tests and checks included)
 
@@ -92,9 +92,9 @@ bench: .venv/.dev  ## the benchmarks, each a ratio measured in one run
 # UPGRADE=--upgrade takes newer versions; without it only what the .in files ask for changes.
 LOCK = ../$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q \
 	--no-emit-index-url --no-emit-find-links $(UPGRADE) -c constraints.txt
-lock: $(BIN)/uv  ## write the hash-locked requirements anew from the .in files
-	cd requirements && $(LOCK) bootstrap.in -o bootstrap.txt
+lock: .venv/.bootstrap  ## write the hash-locked requirements anew from the .in files
 	cd requirements && $(LOCK) train.in -o train.txt
+	cd requirements && $(LOCK) -c train.txt bootstrap.in -o bootstrap.txt
 	cd requirements && $(LOCK) -c train.txt serve.in -o serve.txt
 	cd requirements && $(LOCK) -c train.txt dev.in -o dev.txt
 
