@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from fedchurn.contract.cells import whole
 from fedchurn.contract.problems import Problem
 from fedchurn.contract.schema import Column, Contract, Range, SampleShape
 from fedchurn.errors import nearest
@@ -18,6 +19,7 @@ def column_problems(contract: Contract) -> Iterator[Problem]:
     for name, column in contract.columns.items():
         place = ("columns", name)
         messages = [
+            *_name(name),
             *_limits(column),
             *_labels(column),
             *_aliases(column),
@@ -29,6 +31,11 @@ def column_problems(contract: Contract) -> Iterator[Problem]:
 
 
 Message = tuple[str, str]
+
+
+def _name(name: str) -> Iterator[Message]:
+    if not name or name != name.strip():
+        yield "kind", f"the column name {name!r} is empty or starts or ends with a blank"
 
 
 def _limits(column: Column) -> Iterator[Message]:
@@ -49,6 +56,8 @@ def _labels(column: Column) -> Iterator[Message]:
             yield "categories", f"the label {label!r} is listed {times} times"
         if label != label.strip() or not label:
             yield "categories", f"the label {label!r} is empty or starts or ends with a blank"
+        elif whole(label) != label:
+            yield "categories", f"rows never hold {label!r}: whole numbers read as {whole(label)!r}"
 
 
 def _aliases(column: Column) -> Iterator[Message]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fedchurn.contract.cells import whole
 from fedchurn.contract.check_columns import shown
 from fedchurn.contract.columns import features
 from fedchurn.contract.derived import (
@@ -64,6 +65,10 @@ def role_problems(contract: Contract, names: NameChecker) -> Iterator[Problem]:
     target = contract.target
     if target.positive == target.negative:
         yield Problem(("target", "negative"), f"positive and negative are both {target.positive!r}")
+    for key, label in (("positive", target.positive), ("negative", target.negative)):
+        if whole(label.strip()) != label:
+            message = f"rows never hold {label!r}: it reads as {whole(label.strip())!r}"
+            yield Problem(("target", key), message)
     if target.column in contract.columns or target.column in contract.derived:
         yield Problem(
             ("target", "column"), f"{target.column!r} is a feature too; take it out there"

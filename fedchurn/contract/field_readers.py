@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fedchurn.contract.cells import as_flag, whole
 from fedchurn.contract.schema import Column
 from fedchurn.errors import nearest
 
@@ -75,32 +76,34 @@ def _label_reader(name: str, column: Column) -> Reader:
     labels = column.categories or ()
     known: dict[Any, str] = {label: label for label in labels} | dict(column.aliases)
     if column.integer_categories:
-        known |= {int(label): label for label in labels}
+        known |= {int(label): label for label in labels if str(int(label)) == label}
     tokens = _null_tokens(column)
 
     def read(value: Any) -> Outcome:
         if value is None:
             return _absent(name, column)
+        if type(value) is bool:
+            return _unlisted(str(value))
         if type(value) is not str and not _is_plain(value):
             return None, _not_a_label(name, column)
         label = known.get(value)
         if label is not None:
             return label, None
-        return _unlisted(str(value).strip())
+        return _unlisted(whole(str(value).strip()))
 
     def _unlisted(text: str) -> Outcome:
         if text in tokens:
             return _absent(name, column)
-        label = known.get(text)
+        label = known.get(as_flag(text, labels)) or known.get(text)
         if label is not None:
             return label, None
-        return text[:_MAX_SHOWN], _unknown_label(name, text[:_MAX_SHOWN], labels)
+        return text, _unknown_label(name, text, labels)
 
     return read
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value can be a label: text or a finite number, no truth value, no container."""
+    """Whether a value can be a label: text or a finite number, no container."""
     if isinstance(value, str):
         return True
     return not isinstance(value, list | dict | tuple | set) and _as_number(value) is not None
@@ -112,10 +115,9 @@ def _text_reader(name: str, column: Column) -> Reader:
     def read(value: Any) -> Outcome:
         if value is None:
             return _absent(name, column)
-        if not isinstance(value, str):
-            limit = "text"
-            return None, _problem(f"{name} must be text", limit, "not_a_label")
-        text = value.strip()
+        if type(value) is not str and not _is_plain(value):
+            return None, _problem(f"{name} must be text", "text", "not_a_label")
+        text = whole(str(value).strip())
         if text in tokens:
             return _absent(name, column)
         return column.aliases.get(text, text), None
@@ -161,7 +163,8 @@ def _not_a_label(name: str, column: Column) -> Finding:
 
 
 def _unknown_label(name: str, text: str, labels: tuple[str, ...]) -> Finding:
-    message = f"{name} is {text!r}, which was never seen; {nearest(text, labels)}"
+    shown = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+    message = f"{name} is {shown!r}, which was never seen; {nearest(shown, labels)}"
     return Finding(False, (", ".join(labels), message, "unknown_category"))
 
 

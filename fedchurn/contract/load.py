@@ -132,7 +132,7 @@ def _ordered(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Short lists of scalars on one line, no anchors."""
+    """Short lists of scalars on one line, whole numbers without point, no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -141,5 +141,11 @@ class _Dumper(yaml.SafeDumper):
         flat = not any(isinstance(item, dict | list) for item in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
 
+    def represent_float(self, data: float) -> yaml.ScalarNode:
+        if data.is_integer() and abs(data) < 1e15:
+            return self.represent_int(int(data))
+        return super().represent_float(data)
+
 
 _Dumper.add_representer(list, _Dumper.represent_list)
+_Dumper.add_representer(float, _Dumper.represent_float)
