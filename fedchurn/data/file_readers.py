@@ -126,7 +126,9 @@ def _read_workbook(data: bytes, name: str, source: Source, sheet: str | None) ->
     try:
         with pd.ExcelFile(io.BytesIO(data), engine="openpyxl") as book:
             sheet = _sheet([str(s) for s in book.sheet_names], sheet or source.sheet, name)
-            frame = book.parse(sheet, header=None, dtype=object, keep_default_na=False)
+            frame = pd.read_excel(
+                book, sheet_name=sheet, header=None, dtype=object, keep_default_na=False
+            )
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, SyntaxError) as error:
         raise SourceError(
             f"the workbook cannot be read: {error}",
