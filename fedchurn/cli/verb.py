@@ -8,12 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedchurn.errors import FedchurnError
-from fedchurn.settings import Settings
+
+if TYPE_CHECKING:
+    from fedchurn.settings import Settings
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of output.")

@@ -107,7 +107,7 @@ def _query_table(url: str, contract: Contract, query: str | None) -> RawTable:
 
 
 def _file_table(path: Path, contract: Contract, sheet: str | None) -> RawTable:
-    data = _file_bytes(path)
+    data = file_bytes(path)
     read = read_bytes(data, path.name, contract.source, sheet)
     if read.note:
         _log.warning("%s: %s", path.name, read.note)
@@ -133,7 +133,12 @@ def _count_up(num_rows: int) -> NDArray[np.int64]:
     return np.arange(1, num_rows + 1, dtype=np.int64)
 
 
-def _file_bytes(path: Path) -> bytes:
+def file_bytes(path: Path) -> bytes:
+    """The bytes of a file of a known format.
+
+    Raises:
+        SourceError: the file does not exist, is a folder, has an unknown suffix or may not be read.
+    """
     try:
         if path.is_dir():
             raise _is_folder(path)

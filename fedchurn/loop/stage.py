@@ -54,9 +54,7 @@ def finished_stage(home: Path, name: str, key: str) -> StageResult | None:
     return {**result, "reused": True}
 
 
-def run_stage(
-    home: Path, name: str, key: str, work: Callable[[Path], StageResult]
-) -> StageResult:
+def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResult]) -> StageResult:
     """The stage's result: read back when it is complete, else made by ``work(folder)``.
 
     ``work`` may write into the folder it is given and returns JSON-ready facts; ``folder``, ``key``
@@ -81,7 +79,7 @@ def run_stage(
         raise ReleaseError(
             f"cannot be written: {error.strerror or error}",
             where=str(error.filename or folder),
-            next_step="make room or give rights there, or set home to another folder; then run again",
+            next_step="make room or give rights there, or set home to another folder",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

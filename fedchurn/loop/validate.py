@@ -138,10 +138,11 @@ def validate_stage(settings: Settings, contract: Contract) -> StageResult:
     )
 
 
-def _validate(
-    folder: Path, tables: Sequence[RawTable], settings: Settings, contract: Contract
-) -> StageResult:
-    validated = [
+def validate_clients(
+    tables: Sequence[RawTable], settings: Settings, contract: Contract
+) -> list[Validated]:
+    """Every client's own verdict on its own rows; nothing is raised for rows that fail."""
+    return [
         validate_client(
             rows.raw,
             contract,
@@ -151,6 +152,12 @@ def _validate(
         )
         for rows in client_rows(tables, settings, contract)
     ]
+
+
+def _validate(
+    folder: Path, tables: Sequence[RawTable], settings: Settings, contract: Contract
+) -> StageResult:
+    validated = validate_clients(tables, settings, contract)
     _write_reports(settings.home.resolve() / "reports", contract, validated)
     raise_if_failed([v.report for v in validated])
     split = [split_client(v.table, settings, contract) for v in validated]

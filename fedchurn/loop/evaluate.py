@@ -1,0 +1,224 @@
+"""Third stage: threshold, metrics beside their baselines, plots and round tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedchurn.contract.columns import features
+from fedchurn.contract.schema import Contract
+from fedchurn.data.client_table import ClientTable
+from fedchurn.evaluation.comparison import (
+    Comparison,
+    Scored,
+    compare,
+    compare_alone,
+    each_client_alone,
+)
+from fedchurn.evaluation.metrics import Metrics, metrics
+from fedchurn.evaluation.round_table import (
+    CLIENT_METRICS,
+    ClientRoundRow,
+    RoundRow,
+    write_client_round_table,
+    write_round_table,
+)
+from fedchurn.evaluation.sums import add_sums
+from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
+from fedchurn.federation.state import RoundRecord
+from fedchurn.loop.feature_curves import feature_curves
+from fedchurn.loop.stage import StageResult, run_stage, stage_key
+from fedchurn.loop.trained_run import TrainedRun, read_run
+from fedchurn.loop.validate import stage_tables
+from fedchurn.settings import EvaluationSettings, Settings
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model judged on test rows.
+
+    Attributes:
+        choice: the threshold, chosen on validation rows.
+        pooled: metrics over the test rows of all clients.
+        clients: the same per client.
+        comparisons: the model, its fallback and its baselines, each by the same rules.
+    """
+
+    choice: ThresholdChoice
+    pooled: Metrics
+    clients: dict[str, Metrics]
+    comparisons: tuple[Comparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "threshold": self.choice.threshold,
+            "objective": self.choice.objective.name,
+            "objective_value": _finite(self.choice.value),
+            "note": self.choice.note,
+            "metrics": self.pooled.to_dict(),
+            "client_metrics": {client: m.to_dict() for client, m in self.clients.items()},
+            "comparisons": [
+                {
+                    "name": c.name,
+                    "explanation": c.explanation,
+                    "metrics": dict(c.metrics),
+                    "settings": dict(c.settings),
+                }
+                for c in self.comparisons
+            ],
+        }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def objective_of(settings: EvaluationSettings) -> Objective:
+    """What the threshold is chosen for, from settings."""
+    return Objective(
+        settings.objective,
+        false_negative_cost=settings.false_negative_cost,
+        false_positive_cost=settings.false_positive_cost,
+        fraction=settings.top_share,
+        threshold=settings.threshold,
+    )
+
+
+def evaluate_stage(
+    settings: Settings, contract: Contract, validated: dict[str, Any], trained: dict[str, Any]
+) -> StageResult:
+    """Metrics, plots and tables in a stage folder; ``evaluation.json`` holds the figures.
+
+    Returns:
+        what ``Evaluation.to_dict`` gives, and the usual stage facts.
+    """
+    key = stage_key(trained["key"], settings.evaluation.model_dump(mode="json"))
+
+    def work(folder: Path) -> StageResult:
+        run = read_run(Path(trained["folder"]), contract)
+        tables = list(stage_tables(validated).values()) if settings.evaluation.baselines else []
+        evaluation = evaluate_run(run, tables, settings)
+        _write(folder, run, evaluation, contract, is_sample=bool(validated["is_sample"]))
+        (folder / "evaluation.json").write_text(
+            json.dumps(evaluation.to_dict(), indent=1), encoding="utf-8"
+        )
+        return evaluation.to_dict()
+
+    return run_stage(settings.home, "evaluate", key, work)
+
+
+def evaluate_run(run: TrainedRun, tables: Sequence[ClientTable], settings: Settings) -> Evaluation:
+    """Judge a run; baselines are trained on ``tables``, none when it is empty."""
+    objective = objective_of(settings.evaluation)
+    choice = choose_threshold(add_sums(run.validation.values()), objective)
+    own = Scored(
+        f"federated {settings.recipe}",
+        "Rows never left their clients; settings and best round chosen on validation rows.",
+        add_sums(run.validation.values()),
+        run.test,
+    )
+    comparisons = (compare(own, objective), *_baselines(tables, objective, settings))
+    return Evaluation(
+        choice=choice,
+        pooled=metrics(add_sums(run.test.values()), choice.threshold),
+        clients={client: metrics(s, choice.threshold) for client, s in run.test.items()},
+        comparisons=comparisons,
+    )
+
+
+def _baselines(
+    tables: Sequence[ClientTable], objective: Objective, settings: Settings
+) -> tuple[Comparison, ...]:
+    if not tables:
+        return ()
+    # sklearn takes seconds to import; only baselines need it.
+    from fedchurn.evaluation.pooled_baselines_sklearn import (
+        logistic_regression_alone,
+        pooled_baselines,
+    )
+
+    pooled = pooled_baselines(
+        tables, seed=settings.seed, thorough=settings.evaluation.thorough, num_threads=1
+    )
+    alone = compare_alone(each_client_alone(logistic_regression_alone, tables), objective)
+    return (*(compare(scored, objective) for scored in pooled), *alone)
+
+
+def _write(
+    folder: Path,
+    run: TrainedRun,
+    evaluation: Evaluation,
+    contract: Contract,
+    *,
+    is_sample: bool,
+) -> None:
+    rows = round_rows(run.records)
+    write_round_table(rows, folder)
+    write_client_round_table(client_round_rows(run.records), folder)
+    plots = folder / "plots"
+    plots.mkdir()
+    _draw(plots, rows, run, evaluation, contract, is_sample)
+
+
+def _draw(
+    folder: Path,
+    rows: Sequence[RoundRow],
+    run: TrainedRun,
+    evaluation: Evaluation,
+    contract: Contract,
+    is_sample: bool,
+) -> None:
+    # matplotlib takes a second to import; only plots need it.
+    from fedchurn.evaluation import matplotlib_plots as plots
+
+    pooled = add_sums(run.test.values())
+    figures = {
+        "rounds": plots.draw_rounds(rows),
+        "roc": plots.draw_roc(pooled, run.test),
+        "precision_recall": plots.draw_pr(pooled, run.test),
+        "calibration": plots.draw_calibration(pooled),
+        "confusion": plots.draw_confusion(evaluation.pooled),
+        "probabilities": plots.draw_probabilities(pooled, evaluation.choice.threshold),
+        "clients": plots.draw_client_bars(evaluation.clients, evaluation.pooled),
+    }
+    curves = feature_curves(run.model, features(contract), run.statistics)
+    if curves:
+        figures["features"] = plots.draw_features(curves)
+    for name, figure in figures.items():
+        plots.save_figure(figure, folder, name, is_sample=is_sample)
+
+
+def round_rows(records: Sequence[RoundRecord]) -> list[RoundRow]:
+    """One row per round; refit rounds have no validation metrics, for those rows train there."""
+    return [
+        RoundRow(
+            round_num=r.round_num,
+            train_loss=float(r.train.get("loss", r.train.get("log_loss", NAN))),
+            train_accuracy=float(r.train.get("accuracy", NAN)),
+            train_auc=float(r.train.get("roc_auc", NAN)),
+            **{
+                f"eval_{name}": float(r.validation.get(name, NAN))
+                for name in ("accuracy", "precision", "recall", "f1", "roc_auc")
+            },
+        )
+        for r in records
+    ]
+
+
+def client_round_rows(records: Sequence[RoundRecord]) -> list[ClientRoundRow]:
+    """Every client's validation metrics in every round."""
+    return [
+        ClientRoundRow(record.round_num, client, name, float(numbers[f"validation_{name}"]))
+        for record in records
+        for client, numbers in sorted(record.per_client.items())
+        for name in CLIENT_METRICS
+        if f"validation_{name}" in numbers
+    ]

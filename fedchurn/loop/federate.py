@@ -1,0 +1,137 @@
+"""Second stage: federated statistics, rounds and score sums, over the chosen engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedchurn.contract.load import contract_digest
+from fedchurn.contract.schema import Contract
+from fedchurn.encoding.fit import EncoderSettings
+from fedchurn.federation.checks import RoundPolicy
+from fedchurn.federation.engines import run_on_engine
+from fedchurn.federation.exchange import Exchange
+from fedchurn.federation.rounds import evaluate
+from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.learning.recipe import NewtonPhase, Recipe
+from fedchurn.learning.spec import Weights
+from fedchurn.loop.stage import StageResult, run_stage, stage_key
+from fedchurn.loop.trained_run import ClientSums, TrainedRun, write_run
+from fedchurn.loop.validate import client_files
+from fedchurn.release.scorer import Scorer
+from fedchurn.settings import FederationSettings, Settings
+
+OnRound = Callable[[RoundRecord, int], None]
+
+FALLBACK = Recipe(
+    name="fallback",
+    description="Logistic regression on scaled inputs, by federated Newton rounds",
+    encoder=EncoderSettings(basis="linear", scaling="standard"),
+    phases=(NewtonPhase(strategy="newton", num_rounds=8, ridges=(10.0, 1.0), refit_rounds=2),),
+)
+
+
+def round_policy(federation: FederationSettings) -> RoundPolicy:
+    """Limits of a round, from settings."""
+    return RoundPolicy(
+        quorum_fraction=federation.quorum_fraction,
+        deadline_seconds=federation.deadline_seconds,
+        max_norm_ratio=federation.max_norm_ratio,
+    )
+
+
+def federate_stage(
+    settings: Settings,
+    contract: Contract,
+    validated: dict[str, Any],
+    on_round: OnRound = lambda _record, _total: None,
+) -> StageResult:
+    """A trained model, its fallback and their score sums in a stage folder.
+
+    Args:
+        settings: recipe, federation settings and seed.
+        contract: what the rows mean.
+        validated: result of ``validate_stage``.
+        on_round: called after every round of the model, with the largest number of rounds.
+
+    Returns:
+        ``rounds``, ``best_round_num``, ``num_inputs``, ``participants``, ``absences`` and the usual
+        stage facts; ``read_run`` reads the folder.
+    """
+    key = stage_key(
+        validated["data_digests"],
+        contract_digest(contract),
+        settings.training.model_dump(mode="json"),
+        settings.federation.model_dump(mode="json"),
+        settings.seed,
+    )
+
+    def work(folder: Path) -> StageResult:
+        run = federate(client_files(validated), contract, settings, on_round)
+        write_run(run, folder)
+        return _facts(run)
+
+    return run_stage(settings.home, "federate", key, work)
+
+
+def federate(
+    files: dict[str, Path], contract: Contract, settings: Settings, on_round: OnRound
+) -> TrainedRun:
+    """Train on the clients' files; see ``TrainedRun``."""
+    policy = round_policy(settings.federation)
+
+    def drive(exchange: Exchange) -> TrainedRun:
+        model = _train(exchange, contract, settings.training, settings, on_round)
+        fallback = _train(exchange, contract, FALLBACK, settings, lambda _record, _total: None)
+
+        def sums(trained: TrainedModel, weights: Weights, split: str) -> ClientSums:
+            encoder = trained.encoder.to_json()
+            return evaluate(exchange, policy, trained.spec, [weights], encoder, split)[0]
+
+        return TrainedRun(
+            model=_scorer(model, contract),
+            fallback=_scorer(fallback, contract),
+            best_round_num=model.best_round_num,
+            records=model.records,
+            statistics=model.client_statistics,
+            validation=sums(model, model.selection_weights, "validation"),
+            test=sums(model, model.weights, "test"),
+            fallback_test=sums(fallback, fallback.weights, "test"),
+        )
+
+    return run_on_engine(settings.federation.engine, files, contract, settings.home, drive)
+
+
+def _train(
+    exchange: Exchange, contract: Contract, recipe: Recipe, settings: Settings, on_round: OnRound
+) -> TrainedModel:
+    return train_federated(
+        exchange,
+        contract,
+        recipe,
+        round_policy(settings.federation),
+        seed=settings.seed,
+        min_cell_rows=settings.federation.min_cell_rows,
+        on_progress=lambda record, total, _state: on_round(record, total),
+    )
+
+
+def _scorer(trained: TrainedModel, contract: Contract) -> Scorer:
+    return Scorer(contract, trained.encoder, trained.spec, trained.weights)
+
+
+def _facts(run: TrainedRun) -> StageResult:
+    return {
+        "num_rounds": run.records[-1].round_num,
+        "best_round_num": run.best_round_num,
+        "num_inputs": run.model.spec.inputs,
+        "participants": sorted(_participants(run.records)),
+        "absences": {r.round_num: dict(r.absences) for r in run.records if r.absences},
+        "quarantined": {r.round_num: dict(r.quarantined) for r in run.records if r.quarantined},
+    }
+
+
+def _participants(records: Sequence[RoundRecord]) -> set[str]:
+    return {client for record in records for client in record.participants}

@@ -1,0 +1,129 @@
+"""A federated training on disk: models, sums and records, without pickles."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.contract.schema import Contract
+from fedchurn.encoding.statistics import (
+    Statistics,
+    statistics_from_arrays,
+    statistics_to_arrays,
+)
+from fedchurn.evaluation.sums import ScoreSums
+from fedchurn.federation.state import RoundRecord
+from fedchurn.release.scorer import Scorer
+
+ClientSums = dict[str, ScoreSums]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What later stages need of a training.
+
+    Attributes:
+        model: the model to release.
+        fallback: federated logistic regression on plain scaled inputs.
+        best_round_num: the round that made the model.
+        records: one per round.
+        statistics: per client, of its training rows.
+        validation: score sums per client on validation rows, by the model before its refit.
+        test: score sums per client on test rows, by the model.
+        fallback_test: the same by the fallback.
+    """
+
+    model: Scorer
+    fallback: Scorer
+    best_round_num: int
+    records: tuple[RoundRecord, ...]
+    statistics: Mapping[str, Statistics]
+    validation: ClientSums
+    test: ClientSums
+    fallback_test: ClientSums
+
+
+def write_run(run: TrainedRun, folder: Path) -> None:
+    """Write the run's files into an existing folder."""
+    for name, scorer in (("model", run.model), ("fallback", run.fallback)):
+        (folder / name).mkdir()
+        for file, content in scorer.to_files().items():
+            (folder / name / file).write_bytes(content)
+    facts = {
+        "best_round_num": run.best_round_num,
+        "records": [record.to_dict() for record in run.records],
+    }
+    (folder / "rounds.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    for name, sums in _sums(run).items():
+        parts = {client: part.to_arrays() for client, part in sums.items()}
+        _write_arrays(folder / f"{name}.npz", parts)
+    statistics = {client: statistics_to_arrays(part) for client, part in run.statistics.items()}
+    _write_arrays(folder / "statistics.npz", statistics)
+
+
+def _sums(run: TrainedRun) -> dict[str, ClientSums]:
+    return {"validation": run.validation, "test": run.test, "fallback_test": run.fallback_test}
+
+
+def read_run(folder: Path, contract: Contract) -> TrainedRun:
+    """The run behind ``write_run``."""
+    facts = json.loads((folder / "rounds.json").read_text(encoding="utf-8"))
+    return TrainedRun(
+        model=_scorer(folder / "model", contract),
+        fallback=_scorer(folder / "fallback", contract),
+        best_round_num=int(facts["best_round_num"]),
+        records=tuple(_record(stored) for stored in facts["records"]),
+        statistics={
+            client: statistics_from_arrays(arrays)
+            for client, arrays in _read_arrays(folder / "statistics.npz").items()
+        },
+        validation=_read_sums(folder / "validation.npz"),
+        test=_read_sums(folder / "test.npz"),
+        fallback_test=_read_sums(folder / "fallback_test.npz"),
+    )
+
+
+def _scorer(folder: Path, contract: Contract) -> Scorer:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return Scorer.from_files(contract, files, where=str(folder))
+
+
+def _record(stored: Mapping[str, Any]) -> RoundRecord:
+    known = {field.name for field in dataclasses.fields(RoundRecord)}
+    values = {name: value for name, value in stored.items() if name in known}
+    return RoundRecord(**{**values, "participants": tuple(values["participants"])})
+
+
+def _read_sums(path: Path) -> ClientSums:
+    return {client: ScoreSums.from_arrays(arrays) for client, arrays in _read_arrays(path).items()}
+
+
+def _write_arrays(path: Path, parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+    """Arrays per client; client names may hold any character, so they are kept as a list."""
+    arrays = {
+        f"{number}/{name}": array
+        for number, part in enumerate(parts.values())
+        for name, array in part.items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, clients=np.array(list(parts)), **arrays)
+    path.write_bytes(buffer.getvalue())
+
+
+def _read_arrays(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    result: dict[str, dict[str, NDArray[Any]]] = {}
+    with np.load(path, allow_pickle=False) as stored:
+        clients = [str(client) for client in stored["clients"]]
+        for key in stored.files:
+            number, slash, name = key.partition("/")
+            if slash:
+                result.setdefault(clients[int(number)], {})[name] = stored[key]
+    return result

@@ -1,0 +1,89 @@
+"""Prefect artifacts: what a run shows in the UI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+SAMPLE_NOTE = "\n\n> **Generated sample.** These figures are not about real customers."
+
+
+def _key(kind: str, contract: str) -> str:
+    return f"{kind}-{contract}".lower().replace("_", "-")
+
+
+def _note(is_sample: bool) -> str:
+    return SAMPLE_NOTE if is_sample else ""
+
+
+def publish_rejection(contract: str, message: str) -> None:
+    """The table of failed checks, when rows were rejected."""
+    create_markdown_artifact(
+        f"# Rows rejected\n\n```\n{message}\n```",
+        key=_key("validation", contract),
+        description=f"Validation of {contract}: rejected",
+    )
+
+
+def publish_validation(contract: str, result: dict[str, Any]) -> None:
+    """Row accounting of a validation that passed, and its warnings."""
+    counts = ("rows_in", "rows_used", "rows_quarantined", "rows_dropped_duplicates")
+    lines = [f"| {name} | {result[name]} |" for name in counts]
+    warnings = "\n".join(f"- {warning}" for warning in result["warnings"]) or "none"
+    create_markdown_artifact(
+        f"# Validation of {contract}\n\nSource: {', '.join(result['sources'])}\n\n"
+        f"| count | rows |\n|---|---|\n" + "\n".join(lines) + f"\n\n## Warnings\n\n{warnings}\n\n"
+        f"Report: `{result['folder']}`" + _note(result["is_sample"]),
+        key=_key("validation", contract),
+        description=f"Validation of {contract}: passed",
+    )
+
+
+def publish_rounds(contract: str, records: list[dict[str, Any]]) -> None:
+    """One row per round and client."""
+    table = [
+        {"round": record["round_num"], "client": client, **_rounded(numbers)}
+        for record in records
+        for client, numbers in sorted(record["per_client"].items())
+    ]
+    create_table_artifact(
+        table, key=_key("rounds", contract), description=f"Rounds of {contract}, per client"
+    )
+
+
+def publish_evaluation(contract: str, evaluated: dict[str, Any], is_sample: bool) -> None:
+    """The price of privacy: the model beside its baselines."""
+    names = ("roc_auc", "accuracy", "f1", "brier", "log_loss")
+    header = "| model | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|\n"
+    rows = [
+        f"| {c['name']} | " + " | ".join(_shown(c["metrics"].get(n)) for n in names) + " |"
+        for c in evaluated["comparisons"]
+    ]
+    create_markdown_artifact(
+        f"# Evaluation of {contract}\n\n{header}" + "\n".join(rows) + _note(is_sample),
+        key=_key("evaluation", contract),
+        description=f"Evaluation of {contract}",
+    )
+
+
+def publish_decision(contract: str, outcome: dict[str, Any]) -> None:
+    """Promoted or refused, with every reason in words."""
+    reasons = "\n".join(
+        f"- {'passed' if r['passed'] else '**failed**'}: {r['sentence']}"
+        for r in outcome["reasons"]
+    )
+    create_markdown_artifact(
+        f"# {outcome['outcome'].capitalize()}: {outcome['release_id']}\n\n{reasons}\n\n"
+        f"{outcome['next_step']}",
+        key=_key("promotion", contract),
+        description=f"Promotion of {contract}: {outcome['outcome']}",
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "-"
+
+
+def _rounded(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(float(value), 5) for name, value in numbers.items()}
