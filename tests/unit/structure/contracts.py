@@ -21,12 +21,14 @@ def entries(contract: str, key: str) -> tuple[str, ...]:
 
 
 def modules(package: str = "fedchurn") -> tuple[str, ...]:
-    """Dotted names of all modules of a package, the package itself left out."""
+    """Dotted names of a package's modules; an ``__init__`` that imports nothing is left out."""
     names = []
     for path in sorted((PROJECT / package).rglob("*.py")):
+        if path.name == "__init__.py" and "import " not in path.read_text():
+            continue
         parts = path.relative_to(PROJECT).with_suffix("").parts
         names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
-    return tuple(name for name in names if name != package)
+    return tuple(names)
 
 
 def covers(pattern: str, module: str) -> bool:
