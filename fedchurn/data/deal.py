@@ -88,9 +88,8 @@ def silo_values(raw: RawTable, canonical: CanonicalTable, column: str) -> NDArra
         SplitError: the source has no such column.
     """
     if column in canonical.frame.columns and column not in canonical.missing_columns:
-        cells = canonical.frame[column]
-        whole = cells.map(lambda v: f"{v:g}") if cells.dtype == np.float64 else cells
-        return np.asarray(whole.where(cells.notna(), None), dtype=object)
+        cells = canonical.frame[column].tolist()
+        return np.asarray([_silo_text(value) for value in cells], dtype=object)
     if column not in raw.frame.columns:
         raise SplitError(
             f"unknown silo column {column!r}",
@@ -98,6 +97,12 @@ def silo_values(raw: RawTable, canonical: CanonicalTable, column: str) -> NDArra
             next_step=nearest(column, [str(c) for c in raw.frame.columns]),
         )
     return np.asarray([cell_text(v) for v in raw.frame[column]], dtype=object)
+
+
+def _silo_text(value: str | float | None) -> str | None:
+    if isinstance(value, float):
+        return None if np.isnan(value) else f"{value:g}"
+    return value
 
 
 def read_clients(
@@ -220,7 +225,7 @@ def _check_clients(
         place, rows, churn = small[0]
         raise SplitError(
             f"the client would get {rows} rows with {churn} of churn; "
-            f"{max(floor[0], 1)} and {floor[1]} are needed ({len(small)} clients are too small)",
+            f"{max(floor[0], 1)} and {floor[1]} are needed (clients too small: {len(small)})",
             where=f"client {names[place]}",
             next_step="use fewer clients or another silo column, or lower dataset.min_rows and "
             f"dataset.min_positives in the contract (rows were dealt by {scheme})",

@@ -174,7 +174,7 @@ def _check_customers(
     if count < needed:
         name = "churn (1)" if positive else "no churn (0)"
         raise SplitError(
-            f"{count} customers of class {name} cannot fill {needed} parts of the split",
+            f"customers of class {name}: {count}, too few for {needed} parts of the split",
             where=f"client {table.client}",
             next_step="use fewer clients or folds, or add customers; copies count as one",
         )
@@ -208,7 +208,7 @@ def _leak(tables: Sequence[ClientTable], one: int, other: int, num_leaks: int) -
         sides.append(f"{part} of client {table.client} (group {group}, rows {rows})")
     return LeakError(
         f"copies of one customer stand in {sides[0]} and in {sides[1]}; "
-        f"{num_leaks} customers leak in all",
+        f"customers that leak: {num_leaks}",
         where="client " + " and client ".join(dict.fromkeys(names)),
         next_step="split by customer groups with split_table, all clients with one seed; "
         "a customer of two clients belongs to one of them",
