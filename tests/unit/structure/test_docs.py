@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,27 @@ def test_make_verbs_exist(path: Path) -> None:
     named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
     named |= set(re.findall(r"^ +make ([a-z-]+)", path.read_text(), flags=re.MULTILINE))
     assert named <= verbs
+
+
+def _verbs_of_the_command() -> set[str]:
+    """Asked of a fresh process, as a user would."""
+    code = (
+        "import json, typer\n"
+        "from fedchurn.cli.main import app\n"
+        "verbs = typer.main.get_command(app).commands\n"
+        "under = verbs.pop('contract').commands\n"
+        "print(json.dumps([*verbs, *('contract ' + name for name in under)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_the_first_screen_lists_the_verbs_of_the_command() -> None:
+    section = _sections(PROJECT / "README.md")["The command"]
+    named = set(re.findall(r"^    fedchurn ((?:contract )?[a-z-]+)", section, flags=re.MULTILINE))
+    assert named == _verbs_of_the_command()
 
 
 def test_every_verb_is_in_the_menu() -> None:

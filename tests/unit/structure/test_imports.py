@@ -54,6 +54,12 @@ def test_the_serving_side_stays_light_in_a_fresh_process(tmp_path: Path) -> None
     assert not loaded & set(contracts.entries("serving", "forbidden_modules"))
 
 
+def test_the_command_itself_loads_nothing_heavy(tmp_path: Path) -> None:
+    loaded = contracts.loaded_by(("fedchurn.cli.main",), tmp_path)
+    heavy = {*contracts.entries("serving", "forbidden_modules"), "bentoml", "numpy", "sqlalchemy"}
+    assert not loaded & heavy
+
+
 def _statements_at_import(node: ast.AST) -> Iterator[ast.AST]:
     """Nodes that run when a module is imported: everything outside function bodies."""
     for child in ast.iter_child_nodes(node):
