@@ -120,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps(error.to_dict()))
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what was started is stopped again", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
