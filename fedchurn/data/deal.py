@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,21 @@ MAX_DRAWS = 200  # of Dirichlet shares, before giving up
 _DEAL = 7  # purpose: an order independent of the splits made later with the same seed
 
 
+@dataclass(frozen=True)
+class Floor:
+    """Least that a client needs: rows, then rows and customers of either class."""
+
+    rows: int
+    class_rows: int
+    class_customers: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} rows, with {self.class_rows} rows and {self.class_customers} customers "
+            "of either class"
+        )
+
+
 def deal_rows(
     scheme: str,
     *,
@@ -32,6 +48,7 @@ def deal_rows(
     group_keys: NDArray[np.uint64] | None = None,
     min_rows: int = 1,
     min_positives: int = 1,
+    min_customers: int = 3,
 ) -> dict[str, NDArray[np.intp]]:
     """Row places per client, sorted; together they are all n rows, each once.
 
@@ -46,7 +63,9 @@ def deal_rows(
             most of them are.
         group_keys: content hash per row; with it, the deal does not depend on the row order.
         min_rows: fewest rows a client may get (contract.dataset.min_rows).
-        min_positives: fewest churn rows a client may get (contract.dataset.min_positives).
+        min_positives: fewest rows of either class (contract.dataset.min_positives): a client with
+            hardly any loyal customer is no better than one with hardly any churn.
+        min_customers: fewest customers of either class: one each for train, validation and test.
 
     Raises:
         SplitError: unknown scheme, or some client would get too few rows.
@@ -58,7 +77,7 @@ def deal_rows(
             next_step=nearest(scheme, SCHEMES),
         )
     customers = customers_of(customer_groups, labels, group_keys)
-    floor = (min_rows, min_positives)
+    floor = Floor(max(min_rows, 1), min_positives, min_customers)
     if scheme == "silo":
         names, client_of = _silo(customers, silo_values, silo_column)
     else:
@@ -69,7 +88,7 @@ def deal_rows(
         else:
             client_of = _dirichlet(customers, seed, num_clients, alpha, labels, floor)
     client_of_row = client_of[customers.of_row]
-    _check_clients(names, client_of_row, labels, floor, scheme)
+    _check_clients(names, _sizes(customers, client_of, labels, len(names)), floor, scheme)
     return {name: np.flatnonzero(client_of_row == i) for i, name in enumerate(names)}
 
 
@@ -175,7 +194,7 @@ def _dirichlet(
     num_clients: int,
     alpha: float | None,
     labels: NDArray[np.int8],
-    floor: tuple[int, int],
+    floor: Floor,
 ) -> NDArray[np.intp]:
     if alpha is None or not alpha > 0:
         raise SplitError(
@@ -189,44 +208,47 @@ def _dirichlet(
         if not np.isfinite(shares).all():
             continue  # all gamma draws underflow for a tiny alpha
         client_of = _shared_out(customers, seed, shares)
-        if not _too_small(client_of[customers.of_row], num_clients, labels, floor):
+        if not _too_small(_sizes(customers, client_of, labels, num_clients), floor):
             return client_of
     raise SplitError(
         f"no draw of Dirichlet({alpha:g}) in {MAX_DRAWS} gave each of {num_clients} clients "
-        f"{floor[0]} rows and {floor[1]} churn rows",
+        f"what it needs: {floor}",
         where="scheme dirichlet",
         next_step="use fewer clients or a larger alpha, or lower dataset.min_rows and "
         "dataset.min_positives in the contract",
     )
 
 
-def _too_small(
-    client_of_row: NDArray[np.intp],
-    num_clients: int,
-    labels: NDArray[np.int8],
-    floor: tuple[int, int],
-) -> list[tuple[int, int, int]]:
-    """(client, rows, churn rows) of the clients below the floor."""
-    rows = np.bincount(client_of_row, minlength=num_clients)
-    churn = np.bincount(client_of_row[labels == 1], minlength=num_clients)
-    small = np.flatnonzero((rows < max(floor[0], 1)) | (churn < floor[1]))
-    return [(int(i), int(rows[i]), int(churn[i])) for i in small]
+def _sizes(
+    customers: Customers, client_of: NDArray[np.intp], labels: NDArray[np.int8], num_clients: int
+) -> NDArray[np.int64]:
+    """Per client: rows of no churn and of churn, then customers of either class."""
+    sizes = np.zeros((num_clients, 4), dtype=np.int64)
+    for label in (0, 1):
+        rows = client_of[customers.of_row[labels == label]]
+        sizes[:, label] = np.bincount(rows, minlength=num_clients)
+        members = client_of[customers.of_class(bool(label))]
+        sizes[:, 2 + label] = np.bincount(members, minlength=num_clients)
+    return sizes
 
 
-def _check_clients(
-    names: list[str],
-    client_of_row: NDArray[np.intp],
-    labels: NDArray[np.int8],
-    floor: tuple[int, int],
-    scheme: str,
-) -> None:
-    small = _too_small(client_of_row, len(names), labels, floor)
+def _too_small(sizes: NDArray[np.int64], floor: Floor) -> list[int]:
+    """Places of the clients below the floor."""
+    small = sizes[:, :2].sum(axis=1) < floor.rows
+    small |= sizes[:, :2].min(axis=1) < floor.class_rows
+    small |= sizes[:, 2:].min(axis=1) < floor.class_customers
+    return np.flatnonzero(small).tolist()
+
+
+def _check_clients(names: list[str], sizes: NDArray[np.int64], floor: Floor, scheme: str) -> None:
+    small = _too_small(sizes, floor)
     if small:
-        place, rows, churn = small[0]
+        others, churn, other_customers, churn_customers = sizes[small[0]].tolist()
         raise SplitError(
-            f"the client would get {rows} rows with {churn} of churn; "
-            f"{max(floor[0], 1)} and {floor[1]} are needed (clients too small: {len(small)})",
-            where=f"client {names[place]}",
+            f"the client would get {others + churn} rows: {churn} of churn from {churn_customers} "
+            f"customers and {others} of no churn from {other_customers} customers; "
+            f"needed: {floor} (clients too small: {len(small)})",
+            where=f"client {names[small[0]]}",
             next_step="use fewer clients or another silo column, or lower dataset.min_rows and "
             f"dataset.min_positives in the contract (rows were dealt by {scheme})",
         )

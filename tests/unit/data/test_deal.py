@@ -86,6 +86,8 @@ def test_silo_of_a_customer_whose_rows_disagree_is_the_majority() -> None:
         customer_groups=groups,
         silo_values=values,
         silo_column="City",
+        min_positives=0,
+        min_customers=0,
     )
     assert {name: rows.tolist() for name, rows in clients.items()} == {
         "City=(missing)": [5],
@@ -107,7 +109,9 @@ def test_dirichlet_draws_again_until_every_client_has_enough() -> None:
     for seed in range(20):
         clients = deal("dirichlet", alpha=0.3, seed=seed, min_rows=40, min_positives=8)
         assert min(len(places) for places in clients.values()) >= 40
-        assert min(LABELS[places].sum() for places in clients.values()) >= 8
+        for places in clients.values():
+            assert np.bincount(LABELS[places], minlength=2).min() >= 8
+            assert min(len(set(GROUPS[places][LABELS[places] == c])) for c in (0, 1)) >= 3
 
 
 def test_seed() -> None:
@@ -145,7 +149,8 @@ def test_silo_that_is_too_small_is_named() -> None:
     tiers[GROUPS < 6] = "9"
     error = refusal("silo", silo_values=tiers, min_rows=40, min_positives=8)
     assert error.where == "client Tier=9"
-    assert "12 rows with 3 of churn; 40 and 8 are needed" in error.what
+    assert "12 rows: 3 of churn from 2 customers and 9 of no churn from 4 customers" in error.what
+    assert "needed: 40 rows, with 8 rows and 3 customers of either class" in error.what
 
 
 def test_silo_without_a_column() -> None:

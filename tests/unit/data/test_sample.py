@@ -350,3 +350,9 @@ def test_sidecar_says_how_the_sample_was_made(tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "s.sample.json").read_text())
     assert (facts["contract"], facts["seed"], facts["scenario"]) == ("small", 7, "shifted")
     assert facts["rows"] == 50
+
+
+def test_sample_into_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    shape = contract()
+    with pytest.raises(SettingsError, match="cannot be written: No such file"):
+        write_sample(generate_sample(shape, rows=50), tmp_path / "a" / "s.csv", shape, seed=0)

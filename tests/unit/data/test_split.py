@@ -84,6 +84,13 @@ def test_shares_of_folds() -> None:
     assert shares == pytest.approx([0.6, 0.2, 0.2], abs=1e-3)
 
 
+def test_folds_of_a_client_with_two_churn_customers_keep_churn_in_train() -> None:
+    table = client_table(range(40), np.arange(40) < 2)
+    for fold in range(5):
+        split = fold_tables(table, num_folds=5, fold=fold, seed=0).split
+        assert set(table.target[split == TRAIN]) == {0, 1}
+
+
 def test_majority_label_places_a_customer() -> None:
     groups = np.repeat(np.arange(300), 3)
     target = np.where(groups < 100, np.tile([1, 1, 0], 300), np.tile([0, 0, 1], 300))
@@ -150,7 +157,9 @@ def test_too_few_positives() -> None:
 
 def test_copies_count_as_one_customer() -> None:
     table = client_table([*range(50), *[99] * 20], [0] * 50 + [1] * 20)
-    assert "customers of class churn (1): 1, too few for 3 parts" in refusal(table).what
+    assert (
+        "customers of class churn (1): 1, too few for a split that needs 3" in refusal(table).what
+    )
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (-0.1, 0.2)])
