@@ -60,7 +60,7 @@ def _category(name: str, cells: Cells, target: NDArray[np.float64]) -> Column:
         labels = tuple(sorted(labels, key=float))
     shares = np.asarray([cells.counts[label] for label in labels], dtype=np.float64)
     shares /= shares.sum()
-    effects = {label: _effect_where(cells.texts == label, target) for label in labels}
+    effects = {label: _effect_where(cells.holds(label), target) for label in labels}
     shape = SampleShape(
         weights=tuple(round(float(s), 4) for s in shares),
         effects={label: effect for label, effect in effects.items() if effect},

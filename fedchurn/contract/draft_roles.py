@@ -96,13 +96,12 @@ def _positive_of(counts: dict[str, int]) -> str:
 
 def target_values(cells: Cells, labels: tuple[str, str]) -> NDArray[np.float64]:
     """1 for the first label, 0 for the second, NaN for missing; n rows."""
-    meaning = {labels[0]: 1.0, labels[1]: 0.0}
-    return np.asarray([meaning.get(t, np.nan) for t in cells.texts], dtype=np.float64)
+    return np.where(cells.holds(labels[0]), 1.0, np.where(cells.holds(labels[1]), 0.0, np.nan))
 
 
 def is_unique(cells: Cells) -> bool:
     """Whether every row holds a value of its own."""
-    return not cells.missing.any() and len(cells.labels) == len(cells.texts)
+    return not cells.missing.any() and len(cells.labels) == len(cells.codes)
 
 
 def find_id(cells: dict[str, Cells]) -> str | None:
@@ -116,14 +115,14 @@ def _id_points(name: str, cells: Cells) -> int:
     words = set(words_of(name).lower().split())
     has_word = bool(words & _ID_WORDS) or name.lower().endswith("id")
     if not is_unique(cells):
-        repeated = has_word and len(cells.labels) > max(50, len(cells.texts) / 5)
+        repeated = has_word and len(cells.labels) > max(50, len(cells.codes) / 5)
         return 1 if repeated and (cells.is_whole or not cells.is_number) else 0
     if cells.is_number and not cells.is_whole:
         return 0
     if has_word:
         return 4
     if not cells.is_number:
-        return 3 if len(cells.texts) >= _FEW_ROWS and not _has_blanks(cells) else 0
+        return 3 if len(cells.codes) >= _FEW_ROWS and not _has_blanks(cells) else 0
     return 2 if _counts_up(cells) or words & _COUNTER_WORDS else 0
 
 
@@ -134,7 +133,7 @@ def _has_blanks(cells: Cells) -> bool:
 
 def _counts_up(cells: Cells) -> bool:
     span = float(np.nanmax(cells.numbers) - np.nanmin(cells.numbers))
-    return len(cells.texts) >= _FEW_ROWS and span == len(cells.texts) - 1
+    return len(cells.codes) >= _FEW_ROWS and span == len(cells.codes) - 1
 
 
 def reason_to_leave_out(name: str, cells: Cells, target: NDArray[np.float64]) -> str:
@@ -166,6 +165,6 @@ def _gives_target_away(cells: Cells, target: NDArray[np.float64]) -> bool:
         return True
     if not is_category(cells):
         return False
-    texts = pd.Series(cells.texts, dtype=object).mask(cells.missing)[known]
-    rates = pd.Series(target).groupby(texts, dropna=False).mean()
+    codes = np.where(cells.missing, -1, cells.codes)[known]
+    rates = pd.Series(target[known]).groupby(codes).mean()
     return bool(rates.isin([0.0, 1.0]).all())

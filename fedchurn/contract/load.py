@@ -18,7 +18,6 @@ from fedchurn.errors import ContractError, nearest
 
 FOLDER = Path("configs") / "contracts"
 SUFFIXES = (".yaml", ".yml")
-SCHEMA_LINE = "# yaml-language-server: $schema=../contract.schema.json\n"
 
 
 def load_contract(name_or_path: str | Path) -> Contract:
@@ -120,9 +119,7 @@ def dump_contract(contract: Contract) -> str:
     data = contract.model_dump(mode="json", exclude_defaults=True)
     for rule, record in zip(data.get("rules", ()), contract.rules, strict=False):
         rule["op"] = record.op
-    return SCHEMA_LINE + yaml.dump(
-        _ordered(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
+    return yaml.dump(_ordered(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _ordered(data: dict[str, Any]) -> dict[str, Any]:
