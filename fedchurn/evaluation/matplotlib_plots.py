@@ -278,7 +278,7 @@ def draw_probabilities(sums: ScoreSums, threshold: float) -> Figure:
     """Share of each class per predicted probability, and the decision threshold."""
     edges, stayed, churned = coarse_histogram(sums)
     with _style():
-        figure = _figure(6.4, 3.8)
+        figure = _figure(5.0, 4.4)
         axes = figure.add_subplot()
         for shares, colour, label in ((stayed, BLUE, "stayed"), (churned, ORANGE, "churned")):
             axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)

@@ -1,8 +1,9 @@
 """What could be reached if all rows were pooled: the price of privacy is the distance to it.
 
 The only module that meets sklearn, and only when it trains. Settings are chosen by log loss on rows
-that are neither training nor test rows; test rows are scored once, by the chosen settings, refitted
-on training and validation rows (so these baselines see more rows than the federated model does).
+that are neither training nor test rows; test rows are scored once, by the chosen settings. With
+``refit`` these are fitted again on training and validation rows, as a pooled team would do; without
+it, on the training rows that the federated model sees, like for like.
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ THOROUGH_GRID = (
 
 
 def pooled_baselines(
-    tables: Sequence[ClientTable], *, seed: int, thorough: bool = False, num_threads: int = 1
+    tables: Sequence[ClientTable],
+    *,
+    seed: int,
+    thorough: bool = False,
+    refit: bool = True,
+    num_threads: int = 1,
 ) -> tuple[Scored, ...]:
     """Majority, pooled logistic regression and pooled gradient boosting, in that order.
 
@@ -73,6 +79,7 @@ def pooled_baselines(
         seed: of boosting and of inner folds.
         thorough: a larger grid, and 4 group-aware inner folds over training and validation rows in
             place of the one validation part; some ten times slower.
+        refit: fit the chosen settings again on training and validation rows.
         num_threads: at most so many threads; more than one helps only on idle cores (waiting
             OpenMP threads spin).
 
@@ -81,18 +88,24 @@ def pooled_baselines(
     """
     return (
         majority(tables),
-        pooled_logistic_regression(tables),
-        pooled_gradient_boosting(tables, seed=seed, thorough=thorough, num_threads=num_threads),
+        pooled_logistic_regression(tables, refit=refit),
+        pooled_gradient_boosting(
+            tables, seed=seed, thorough=thorough, refit=refit, num_threads=num_threads
+        ),
     )
 
 
 def pooled_logistic_regression(
-    tables: Sequence[ClientTable], *, scored: Sequence[ClientTable] | None = None
+    tables: Sequence[ClientTable],
+    *,
+    refit: bool = True,
+    scored: Sequence[ClientTable] | None = None,
 ) -> Scored:
     """Logistic regression on scaled numbers, one-hot categories and missing flags.
 
     Args:
         tables: clients whose rows are pooled for training, split.
+        refit: as in ``pooled_baselines``.
         scored: clients whose test rows are scored; ``tables`` by default.
     """
     name = "pooled logistic regression"
@@ -109,7 +122,8 @@ def pooled_logistic_regression(
         predictions.append(model.predict_proba(inputs[folds[0][1]])[:, 1])
         losses.append(_log_loss(rows.target[folds[0][1]], predictions[-1]))
     best = int(np.argmin(losses))
-    model = _fit_logistic(inputs[rows.seen()], rows.target[rows.seen()], INVERSE_RIDGES[best])
+    fitted = rows.fitted(refit)
+    model = _fit_logistic(inputs[fitted], rows.target[fitted], INVERSE_RIDGES[best])
     return Scored(
         name,
         "Sees every client's rows in one place; ridge chosen on validation rows.",
@@ -124,6 +138,7 @@ def pooled_gradient_boosting(
     *,
     seed: int,
     thorough: bool = False,
+    refit: bool = True,
     num_threads: int = 1,
     scored: Sequence[ClientTable] | None = None,
 ) -> Scored:
@@ -138,7 +153,7 @@ def pooled_gradient_boosting(
         return _rate_only(name, rows, tables, scored)
     codes = BoostingInputs(rows)
     inputs = codes.matrix(rows.columns)
-    seen = rows.seen()
+    fitted = rows.fitted(refit)
     with _threads(num_threads):
         search = [
             _staged_search(candidate, inputs, rows, folds, codes.is_category, seed)
@@ -146,7 +161,7 @@ def pooled_gradient_boosting(
         ]
         loss, num_trees, candidate, held_out = min(search, key=lambda found: found[0])
         model = _booster(candidate, codes.is_category, seed, num_trees)
-        model.fit(inputs[seen], rows.target[seen])
+        model.fit(inputs[fitted], rows.target[fitted])
         test = _test_sums(scored or tables, lambda c: model.predict_proba(codes.matrix(c))[:, 1])
     return Scored(
         name,

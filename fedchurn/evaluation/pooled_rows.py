@@ -18,6 +18,7 @@ Vector = NDArray[np.float64]
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 MAX_BOOSTED_CATEGORIES = 254  # HistGradientBoosting has 255 bins, one of them for missing values
+MIN_KNOWN_ROWS = 20  # HistGradientBoosting fails on a column without values; fewer cannot split
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class PooledRows:
     def seen(self) -> NDArray[np.intp]:
         """Positions of the rows that are not test rows."""
         return np.flatnonzero(self.split != TEST)
+
+    def fitted(self, refit: bool) -> NDArray[np.intp]:
+        """Positions of the rows that the final fit sees."""
+        return self.seen() if refit else np.flatnonzero(self.split == TRAIN)
 
 
 def pool_rows(tables: Sequence[ClientTable]) -> PooledRows:
@@ -93,23 +98,31 @@ class OneHotDesign:
 
 
 class BoostingInputs:
-    """Numbers as they are, codes as whole numbers; missing, unknown and rare codes become NaN."""
+    """Numbers as they are, codes as whole numbers; missing, unknown and rare codes become NaN.
+
+    A number that hardly any row has becomes 0 throughout.
+    """
 
     def __init__(self, rows: PooledRows) -> None:
         self.is_category = np.asarray([_is_coded(v) for v in rows.columns.values()])
         self._kept: dict[str, NDArray[np.int32]] = {}
+        self._empty: set[str] = set()
         for name, values in rows.columns.items():
             if _is_coded(values):
                 codes, counts = np.unique(values[rows.seen()], return_counts=True)
                 order = np.lexsort((codes, -counts))
                 frequent = codes[order][codes[order] > MISSING][:MAX_BOOSTED_CATEGORIES]
                 self._kept[name] = np.sort(frequent)
+            elif np.isfinite(values[rows.seen()]).sum() < MIN_KNOWN_ROWS:
+                self._empty.add(name)
 
     def matrix(self, columns: Mapping[str, NDArray[Any]]) -> Matrix:
         """float64 (n, columns) of any rows with the same columns."""
         return np.stack([self._column(n, columns[n]) for n in columns], axis=1)
 
     def _column(self, name: str, values: NDArray[Any]) -> Vector:
+        if name in self._empty:
+            return np.zeros(len(values))
         if name not in self._kept:
             return np.asarray(values, dtype=np.float64)
         kept = self._kept[name]
