@@ -28,7 +28,7 @@ class Problem:
 
     def text(self, lines: Mapping[Path, int]) -> str:
         """``line 12: columns.Tenure.kind: ...``; the line is that of the nearest known key."""
-        line = next((lines[p] for p in _upwards(self.path) if p in lines), None)
+        line = _line(self.path, lines)
         start = f"line {line}: " if line is not None else ""
         place = ".".join(str(part) for part in self.path)
         return f"{start}{place}: {self.message}" if place else f"{start}{self.message}"
@@ -45,7 +45,8 @@ def raise_problems(
         lines: 1-based line of each path, if the contract comes from a text.
     """
     known = lines or {}
-    texts = list(dict.fromkeys(p.text(known) for p in sorted(problems, key=_place(known))))
+    in_order = sorted(problems, key=lambda problem: _line(problem.path, known) or 0)
+    texts = list(dict.fromkeys(p.text(known) for p in in_order))
     if len(texts) == 1:
         raise ContractError(texts[0], where=where, next_step=NEXT_STEP)
     if texts:
@@ -57,9 +58,6 @@ def _upwards(path: Path) -> list[Path]:
     return [path[:length] for length in range(len(path), 0, -1)]
 
 
-class _place:  # noqa: N801 - a sort key made of the line map
-    def __init__(self, lines: Mapping[Path, int]) -> None:
-        self.lines = lines
-
-    def __call__(self, problem: Problem) -> int:
-        return next((self.lines[p] for p in _upwards(problem.path) if p in self.lines), 0)
+def _line(path: Path, lines: Mapping[Path, int]) -> int | None:
+    """Line of ``path``, or of the nearest key above it that has one."""
+    return next((lines[p] for p in _upwards(path) if p in lines), None)
