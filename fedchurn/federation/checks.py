@@ -41,6 +41,7 @@ def accept(
     *,
     what: str,
     norm: Callable[[Reply], float] | None = None,
+    finite: bool = True,
 ) -> Accepted:
     """Usable replies; see ``RoundPolicy``.
 
@@ -49,13 +50,14 @@ def accept(
         policy: the limits.
         what: the question in words, for messages, for example ``round 3, training``.
         norm: size of a reply's update per row; None skips the norm check.
+        finite: refuse replies that hold NaN or infinity.
 
     Raises:
         QuorumError: fewer usable replies than the quorum; names every absence and its reason.
     """
     absences = {r.client: r.error for r in replies if r.error}
     answered = [r for r in replies if not r.error]
-    quarantined = {r.client: reason for r in answered if (reason := _not_finite(r))}
+    quarantined = {r.client: why for r in answered if finite and (why := _not_finite(r))}
     usable = [r for r in answered if r.client not in quarantined]
     if norm is not None:
         quarantined.update(_wild_norms(usable, norm, policy.max_norm_ratio))

@@ -29,9 +29,16 @@ def weights_to_arrays(
     spec: ModelSpec, candidates: Sequence[Weights]
 ) -> dict[str, NDArray[np.generic]]:
     """All candidates' weights as named arrays."""
-    names = [name for name, _ in spec.weight_shapes()]
+    return models_to_arrays([(spec, weights) for weights in candidates])
+
+
+def models_to_arrays(
+    models: Sequence[tuple[ModelSpec, Weights]],
+) -> dict[str, NDArray[np.generic]]:
+    """Weights of models of different shapes, numbered in their order."""
     arrays: dict[str, NDArray[np.generic]] = {}
-    for number, weights in enumerate(candidates):
+    for number, (spec, weights) in enumerate(models):
+        names = [name for name, _ in spec.weight_shapes()]
         arrays.update(prefixed(dict(zip(names, weights, strict=True)), number))
     return arrays
 

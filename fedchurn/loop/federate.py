@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def federate_stage(
     contract: Contract,
     validated: dict[str, Any],
     on_round: OnRound = lambda _record, _total: None,
+    facts: Mapping[str, Any] | None = None,
 ) -> StageResult:
     """A trained model, its fallback and their score sums in a stage folder.
 
@@ -55,25 +56,31 @@ def federate_stage(
         contract: what the rows mean.
         validated: result of ``validate_stage``.
         on_round: called after every round of the model, with the largest number of rounds.
+        facts: JSON-ready facts to keep in the result.
 
     Returns:
         ``rounds``, ``best_round_num``, ``num_inputs``, ``participants``, ``absences`` and the usual
         stage facts; ``read_run`` reads the folder.
     """
-    key = stage_key(
+
+    def work(folder: Path) -> StageResult:
+        run = federate(client_files(validated), contract, settings, on_round)
+        write_run(run, folder)
+        return {**_facts(run), **(facts or {})}
+
+    key = federate_key(settings, contract, validated)
+    return run_stage(settings.home, "federate", key, work)
+
+
+def federate_key(settings: Settings, contract: Contract, validated: dict[str, Any]) -> str:
+    """Key of the stage: rows, contract, recipe, federation settings and seed."""
+    return stage_key(
         validated["data_digests"],
         contract_digest(contract),
         settings.training.model_dump(mode="json"),
         settings.federation.model_dump(mode="json"),
         settings.seed,
     )
-
-    def work(folder: Path) -> StageResult:
-        run = federate(client_files(validated), contract, settings, on_round)
-        write_run(run, folder)
-        return _facts(run)
-
-    return run_stage(settings.home, "federate", key, work)
 
 
 def federate(

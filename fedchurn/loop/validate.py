@@ -90,6 +90,8 @@ def client_rows(
         silo_column=_silo_column(settings, contract) or "silo",
         alpha=settings.data.alpha,
         group_keys=group_keys(columns, groups),
+        min_rows=contract.dataset.min_rows,
+        min_positives=contract.dataset.min_positives,
     )
     dealt = deal_table(raw, places)
     return [ClientRows(t, groups[rows]) for t, rows in zip(dealt, places.values(), strict=True)]

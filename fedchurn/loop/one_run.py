@@ -1,0 +1,43 @@
+"""One run at a time per contract, on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from fedchurn.errors import BusyError, ReleaseError
+from fedchurn.settings import Settings
+
+
+@contextmanager
+def one_run(settings: Settings) -> Iterator[None]:
+    """Holds the contract's lock; the operating system frees it when the process dies.
+
+    Raises:
+        BusyError: another run of the same contract is under way.
+        ReleaseError: the home folder cannot be written.
+    """
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in settings.contract)
+    path = settings.home.resolve() / "locks" / f"train-{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise BusyError(
+            f"another training of contract {settings.contract!r} is under way",
+            where=str(path),
+            next_step="wait for it, or give this run another home (--set home=FOLDER)",
+        ) from None
+    except OSError as error:
+        raise ReleaseError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path.parent),
+            next_step="give rights there, or set home to another folder (--set home=FOLDER)",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

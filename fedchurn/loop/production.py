@@ -1,0 +1,75 @@
+"""What is in production, and how people change it by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedchurn.loop.provenance import actor, now
+from fedchurn.registry.entry import Entry
+from fedchurn.registry.journal import Journal
+from fedchurn.registry.mlflow_reach import check_reachable
+from fedchurn.registry.mlflow_registry import MlflowRegistry
+from fedchurn.registry.port import PRODUCTION
+from fedchurn.registry.promoter import Act, promote, rollback
+from fedchurn.settings import Settings
+
+
+def open_registry(settings: Settings) -> MlflowRegistry:
+    """The registry of the settings' contract.
+
+    Raises:
+        TrackingError: MLflow is away.
+    """
+    check_reachable(settings.tracking_uri)
+    return MlflowRegistry(settings.tracking_uri, settings.model_name(contract_name(settings)))
+
+
+def open_journal(settings: Settings) -> Journal:
+    """The promotion journal of the settings' contract, under home."""
+    name = settings.model_name(contract_name(settings))
+    return Journal(settings.home.resolve() / "journal" / f"{name}.jsonl")
+
+
+def contract_name(settings: Settings) -> str:
+    """Name of the contract, also where the settings give a path."""
+    from fedchurn.contract.load import load_contract
+
+    return load_contract(settings.contract).contract
+
+
+def releases_folder(settings: Settings) -> Path:
+    """Where release folders live."""
+    return settings.home.resolve() / "releases"
+
+
+def acting(note: str = "") -> Act:
+    """This user, now."""
+    return Act(actor=actor(), time=now(), note=note)
+
+
+def promote_by_hand(settings: Settings, version: str, expect: str | None, note: str) -> Entry:
+    """Put a version into production because a person says so; its release is verified first.
+
+    Args:
+        settings: name the registry.
+        version: version to promote.
+        expect: version that must be in production; whatever is there now by default.
+        note: the person's reason.
+
+    Raises:
+        PromotionConflict: production is not what was expected.
+        IntegrityError: the release is damaged.
+    """
+    registry, journal = open_registry(settings), open_journal(settings)
+    champion = expect if expect is not None else registry.aliases().get(PRODUCTION)
+    registry.fetch_release(version, releases_folder(settings))
+    return promote(registry, journal, version, champion, None, acting(note or "by hand"))
+
+
+def rollback_production(settings: Settings, note: str) -> Entry:
+    """Put the version that was live before back into production.
+
+    Raises:
+        PromotionError: there is no earlier version.
+    """
+    return rollback(open_registry(settings), open_journal(settings), acting(note))

@@ -1,0 +1,160 @@
+"""Fourth stage: the release folder with its card, logged to MLflow and registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fedchurn.contract.load import contract_digest
+from fedchurn.contract.schema import Contract
+from fedchurn.federation.state import RoundRecord
+from fedchurn.loop.drift_reference import drift_reference
+from fedchurn.loop.provenance import git_commit, library_versions, now
+from fedchurn.loop.report import write_training_report
+from fedchurn.loop.stage import StageResult, run_stage, stage_key
+from fedchurn.loop.tracked_training import experiment
+from fedchurn.loop.trained_run import TrainedRun, read_run
+from fedchurn.registry.mlflow_model import register_release
+from fedchurn.registry.mlflow_tracking import tracked_run
+from fedchurn.release.card import Card
+from fedchurn.release.card import RoundRecord as CardRound
+from fedchurn.release.golden import choose_golden_rows
+from fedchurn.release.load import check_golden, load_release
+from fedchurn.release.write import ReleaseParts, write_release
+from fedchurn.settings import Settings
+
+PRIVACY_NOTES = (
+    "Clients sent: counts, sums and histograms of columns (cells merged until each holds k rows),"
+    " gradient and Hessian sums or model updates, and score histograms. No row left a client.",
+    "No differential privacy and no secure aggregation: the server sees each client's sums.",
+)
+
+
+def register_stage(
+    settings: Settings,
+    contract: Contract,
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+) -> StageResult:
+    """Write the release, log it with its evaluation to the training's run, and register it.
+
+    Returns:
+        ``release_id``, ``release_folder``, ``version``, ``model_name``, ``mlflow_run_id`` and the
+        usual stage facts; an unchanged input gives the same version.
+
+    Raises:
+        ReleaseError: the folder cannot be written.
+        TrackingError: MLflow is away or refuses.
+    """
+    model_name = settings.model_name(contract.contract)
+    key = stage_key(trained["key"], evaluated["key"], settings.tracking_uri, model_name)
+
+    def work(folder: Path) -> StageResult:
+        run = read_run(Path(trained["folder"]), contract)
+        release = _write(settings, contract, validated, trained, evaluated, run)
+        write_training_report(folder, settings, contract, validated, evaluated, run, release.name)
+        version = _register(settings, model_name, release, folder, validated, trained, evaluated)
+        return {
+            "release_id": release.name,
+            "release_folder": str(release),
+            "version": version,
+            "model_name": model_name,
+            "mlflow_run_id": trained["mlflow_run_id"],
+        }
+
+    return run_stage(settings.home, "register", key, work)
+
+
+def _write(
+    settings: Settings,
+    contract: Contract,
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+    run: TrainedRun,
+) -> Path:
+    parts = ReleaseParts(
+        card=_card(settings, contract, validated, trained, evaluated, run),
+        model=run.model,
+        reference=drift_reference(run.statistics, run.test, contract),
+        golden_rows=choose_golden_rows(contract, seed=settings.seed),
+        fallback=run.fallback,
+    )
+    folder = write_release(parts, settings.home.resolve() / "releases")
+    check_golden(load_release(folder))
+    return folder
+
+
+def _card(
+    settings: Settings,
+    contract: Contract,
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+    run: TrainedRun,
+) -> Card:
+    return Card(
+        contract=contract.contract,
+        contract_version=contract.version,
+        contract_digest=contract_digest(contract),
+        data_digests=validated["data_digests"],
+        is_sample=bool(validated["is_sample"]),
+        recipe=settings.recipe,
+        settings=_published(settings),
+        seed=settings.seed,
+        rounds=tuple(_card_round(record) for record in run.records if record.round_num),
+        metrics=evaluated["metrics"],
+        client_metrics=evaluated["client_metrics"],
+        baselines={c["name"]: c["metrics"] for c in evaluated["comparisons"][1:]},
+        threshold=float(evaluated["threshold"]),
+        objective=str(evaluated["objective"]),
+        library_versions=library_versions(),
+        git_commit=git_commit(),
+        created_at=now(),
+        mlflow_run_id=str(trained["mlflow_run_id"]),
+        privacy_notes=PRIVACY_NOTES,
+    )
+
+
+def _published(settings: Settings) -> dict[str, Any]:
+    """Settings without places of this machine, and without data URLs that may hold passwords."""
+    plain = settings.model_dump(mode="json", exclude={"home", "tracking"})
+    plain["data"] = {k: v for k, v in plain["data"].items() if k not in ("location", "clients")}
+    return plain
+
+
+def _card_round(record: RoundRecord) -> CardRound:
+    return CardRound(
+        record.round_num, record.participants, {**record.absences, **record.quarantined}
+    )
+
+
+def _register(
+    settings: Settings,
+    model_name: str,
+    release: Path,
+    report: Path,
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+) -> str:
+    uri = settings.tracking_uri
+    run_id = str(trained["mlflow_run_id"])
+    with tracked_run(uri, experiment(settings), name=release.name, run_id=run_id) as run:
+        run.set_tags({"release_id": release.name})
+        run.log_metrics(_final_metrics(evaluated))
+        run.log_folder(Path(evaluated["folder"]), "evaluation")
+        run.log_folder(report, "report")
+        for page in sorted(Path(validated["folder"]).glob("quality-*.html")):
+            run.log_file(page, "quality")
+        return register_release(run, release, model_name=model_name)
+
+
+def _final_metrics(evaluated: dict[str, Any]) -> dict[str, float | None]:
+    """Pooled test metrics as ``final_...``, baselines beside them."""
+    metrics = {f"final_{name}": value for name, value in evaluated["metrics"].items()}
+    for comparison in evaluated["comparisons"][1:]:
+        name = comparison["name"].replace(",", "").replace(" ", "_")
+        metrics[f"baseline/{name}/roc_auc"] = comparison["metrics"].get("roc_auc")
+    return metrics

@@ -1,0 +1,51 @@
+"""Tasks: release, registration and promotion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+
+from fedchurn.contract.load import load_contract
+from fedchurn.loop.promote import judge_and_promote
+from fedchurn.loop.release import register_stage
+from fedchurn.settings import Settings
+from tasks.artifacts import publish_decision
+from tasks.retrying import is_passing
+
+
+@task(
+    name="register release",
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=is_passing,
+    timeout_seconds=1800,
+)
+def register_release(
+    settings: dict[str, Any],
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+) -> dict[str, Any]:
+    """The release folder, logged and registered; see ``register_stage``."""
+    resolved = Settings.model_validate(settings)
+    contract = load_contract(resolved.contract)
+    return register_stage(resolved, contract, validated, trained, evaluated)
+
+
+@task(
+    name="promote or refuse",
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=is_passing,
+    timeout_seconds=1800,
+)
+def promote_or_refuse(
+    settings: dict[str, Any], validated: dict[str, Any], registered: dict[str, Any]
+) -> dict[str, Any]:
+    """The decision, carried out; see ``judge_and_promote``."""
+    resolved = Settings.model_validate(settings)
+    contract = load_contract(resolved.contract)
+    outcome = judge_and_promote(resolved, contract, validated, registered)
+    publish_decision(contract.contract, outcome)
+    return outcome
