@@ -20,7 +20,7 @@ FRAMEWORK_NAMES = {
     "prefect": ("prefect",),
     "ray": ("ray",),
     "sklearn": ("sklearn",),
-    "sqlalchemy": ("sqlalchemy",),
+    "sqlalchemy": ("sqlalchemy", "mlflow"),  # MLflow's databases are reached by it
     "tensorflow": ("keras", "tensorflow"),
 }
 # What must not happen while a module is imported.
