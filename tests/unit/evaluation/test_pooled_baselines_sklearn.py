@@ -100,6 +100,7 @@ def test_codes_unseen_in_training_and_empty_columns_are_no_obstacle():
                 **table.columns,
                 "many": np.where(table.split == TEST, 5000 + many, many).astype(np.int32),
                 "empty": np.full(table.num_rows, np.nan),
+                "blank": np.full(table.num_rows, -1, np.int32),
             },
         )
 
