@@ -1,0 +1,1 @@
+"""Ratios against the peers, each measured in one run; see ``python -m benchmarks.rounds``."""
