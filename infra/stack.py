@@ -135,7 +135,7 @@ def _mlflow_command(settings: Settings) -> list[str]:
         *("--backend-store-uri", f"sqlite:///{settings.home / 'mlflow.db'}"),
         *(
             "--default-artifact-root",
-            (settings.home / "artifacts").as_uri(),
+            (settings.home / "mlartifacts").as_uri(),
             "--no-serve-artifacts",
         ),
     ]

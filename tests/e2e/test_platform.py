@@ -112,7 +112,7 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     tracking = f"{report['mlflow_tracking_uri']}/api/2.0/mlflow/experiments"
     assert processes.read_url(f"{tracking}/create", body=b'{"name": "tried"}') is not None
     kept = processes.read_url(f"{tracking}/get-by-name?experiment_name=tried")
-    assert (commands.home / "artifacts").as_uri() in (kept or b"").decode()
+    assert (commands.home / "mlartifacts").as_uri() in (kept or b"").decode()
 
     second = commands.run("up", "--json")
     assert second.returncode == 0
