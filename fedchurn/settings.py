@@ -1,8 +1,9 @@
 """All settings of a run, in one frozen record with one source of defaults.
 
 Layers, later ones win: defaults here, ``configs/recipes/RECIPE.yaml`` (under ``training``), the
-file given by ``--config``, then each ``--set key.sub=value``. Secrets are not settings: they come
-from the environment, where the library that needs them looks for them.
+places named by ``FEDCHURN_HOME`` and ``MLFLOW_TRACKING_URI``, the file given by ``--config``, then
+each ``--set key.sub=value``. Secrets are not settings: they come from the environment, where the
+library that needs them looks for them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,23 @@ def load_settings(
     Raises:
         SettingsError: a file is missing or not YAML, a key is unknown or a value is out of range.
     """
-    merged: dict[str, Any] = _yaml_file(config) if config else {}
+    merged = _merged(environment_layer(os.environ), _yaml_file(config) if config else {})
     merged = _merged(merged, dict(values or {}))
     for text in assignments:
         merged = _assigned(merged, text)
     recipe = str(merged.get("recipe", Settings.model_fields["recipe"].default))
     merged["training"] = _training(recipe, merged.get("training", {}))
     return _validated(merged, str(config) if config else "settings")
+
+
+def environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Places that the environment names: ``FEDCHURN_HOME`` and ``MLFLOW_TRACKING_URI``."""
+    layer: dict[str, Any] = {}
+    if environ.get("FEDCHURN_HOME"):
+        layer["home"] = environ["FEDCHURN_HOME"]
+    if environ.get("MLFLOW_TRACKING_URI"):
+        layer["tracking"] = {"uri": environ["MLFLOW_TRACKING_URI"]}
+    return layer
 
 
 def recipe_names() -> list[str]:

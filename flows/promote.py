@@ -1,4 +1,4 @@
-"""Flow ``promote``: judge the newest trained release again, against today's champion."""
+"""Flow ``promote``: judge a registered version again, against today's champion."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from prefect import flow
 from fedchurn.loop.one_run import one_run
 from flows.settings import flow_settings
 from flows.train import ended
-from tasks.registry import promote_or_refuse, register_release
-from tasks.training import check_tracking, evaluate_model, train_federated
+from tasks.registry import find_registered, promote_or_refuse
+from tasks.training import check_tracking
 from tasks.validation import validate_rows
 
 
@@ -22,5 +22,11 @@ def promote(
     config: str | None = None,
     assignments: list[str] | None = None,
 ) -> Any:
-    """Judge a registered version on the test rows of ``data``, and promote it or refuse it."""
-    raise NotImplementedError
+    """Judge a registered version (the newest by default) on the test rows of ``data``."""
+    settings = flow_settings(contract, data, None, config, assignments)
+    plain = settings.model_dump(mode="json")
+    with one_run(settings):
+        check_tracking(plain)
+        registered = find_registered(plain, version)
+        validated = validate_rows(plain)
+        return ended(promote_or_refuse(plain, validated, registered))

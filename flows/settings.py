@@ -37,7 +37,4 @@ def flow_settings(
         values["data"] = {"clients": data}
     elif data is not None:
         values["data"] = {"location": data}
-    home = os.environ.get("FEDCHURN_HOME")
-    if home:
-        values["home"] = home
     return load_settings(Path(config) if config else None, assignments or (), values)

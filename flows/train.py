@@ -28,10 +28,17 @@ def train(
     Ends Completed, named ``Promoted``, ``Refused`` or ``Unchanged``: a refusal is a verdict, not a
     failure. Bad rows, an absent server or a round below quorum end Failed, with the reason.
     """
-    return ended(train_with(flow_settings(contract, data, recipe, config, assignments)))
+    settings = flow_settings(contract, data, recipe, config, assignments)
+    return ended(train_and_promote(settings))
 
 
-def train_with(settings: Settings) -> dict[str, Any]:
+@flow(name="train", flow_run_name="train-embedded")
+def train_resolved(settings: dict[str, Any]) -> Any:
+    """The same flow for settings that are resolved already, as the command line has them."""
+    return ended(train_and_promote(Settings.model_validate(settings)))
+
+
+def train_and_promote(settings: Settings) -> dict[str, Any]:
     """The tasks of ``train``, one run at a time per contract."""
     plain = settings.model_dump(mode="json")
     with one_run(settings):
@@ -40,10 +47,47 @@ def train_with(settings: Settings) -> dict[str, Any]:
         trained = train_federated(plain, validated)
         evaluated = evaluate_model(plain, validated, trained)
         registered = register_release(plain, validated, trained, evaluated)
-        return promote_or_refuse(plain, validated, registered)
+        verdict = promote_or_refuse(plain, validated, registered)
+    return outcome(verdict, validated, trained, evaluated, registered)
 
 
-def ended(outcome: dict[str, Any]) -> State[dict[str, Any]]:
+def outcome(
+    verdict: dict[str, Any],
+    validated: dict[str, Any],
+    trained: dict[str, Any],
+    evaluated: dict[str, Any],
+    registered: dict[str, Any],
+) -> dict[str, Any]:
+    """The verdict with the figures that people ask for next."""
+    return {
+        **verdict,
+        "model_name": registered["model_name"],
+        "release_folder": registered["release_folder"],
+        "report": f"{registered['folder']}/training_report.html",
+        "mlflow_run_id": registered["mlflow_run_id"],
+        "is_sample": validated["is_sample"],
+        "rows_in": validated["rows_in"],
+        "rows_used": validated["rows_used"],
+        "clients": len(validated["clients"]),
+        "num_rounds": trained["num_rounds"],
+        "best_round_num": trained["best_round_num"],
+        "threshold": evaluated["threshold"],
+        "metrics": evaluated["metrics"],
+        "comparisons": evaluated["comparisons"],
+        "reused_stages": [
+            name
+            for name, stage in (
+                ("validate", validated),
+                ("federate", trained),
+                ("evaluate", evaluated),
+                ("register", registered),
+            )
+            if stage["reused"]
+        ],
+    }
+
+
+def ended(result: dict[str, Any]) -> State[dict[str, Any]]:
     """A completed state that is named after the outcome."""
-    message = f"{outcome['release_id']} (version {outcome['version']}): {outcome['summary']}"
-    return Completed(name=str(outcome["outcome"]).capitalize(), message=message, data=outcome)
+    message = f"{result['release_id']} (version {result['version']}): {result['summary']}"
+    return Completed(name=str(result["outcome"]).capitalize(), message=message, data=result)

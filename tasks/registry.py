@@ -7,8 +7,9 @@ from typing import Any
 from prefect import task
 
 from fedchurn.contract.load import load_contract
+from fedchurn.loop.production import registered_version
 from fedchurn.loop.promote import judge_and_promote
-from fedchurn.loop.release import register_stage
+from fedchurn.loop.release import register_stage, report_verdict
 from fedchurn.settings import Settings
 from tasks.artifacts import publish_decision
 from tasks.retrying import is_passing
@@ -48,4 +49,11 @@ def promote_or_refuse(
     contract = load_contract(resolved.contract)
     outcome = judge_and_promote(resolved, contract, validated, registered)
     publish_decision(contract.contract, outcome)
+    report_verdict(resolved, registered, outcome)
     return outcome
+
+
+@task(name="find version", retries=2, retry_delay_seconds=[1, 3], retry_condition_fn=is_passing)
+def find_registered(settings: dict[str, Any], version: str | None) -> dict[str, Any]:
+    """A registered version, the newest by default; see ``registered_version``."""
+    return registered_version(Settings.model_validate(settings), version)

@@ -21,23 +21,16 @@ from fedchurn.evaluation.comparison import (
     each_client_alone,
 )
 from fedchurn.evaluation.metrics import Metrics, metrics
-from fedchurn.evaluation.round_table import (
-    CLIENT_METRICS,
-    ClientRoundRow,
-    RoundRow,
-    write_client_round_table,
-    write_round_table,
-)
+from fedchurn.evaluation.round_table import write_client_round_table, write_round_table
 from fedchurn.evaluation.sums import add_sums
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
-from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.feature_curves import feature_curves
+from fedchurn.loop.report import save_plots
+from fedchurn.loop.round_rows import client_round_rows, round_rows
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.loop.trained_run import TrainedRun, read_run
 from fedchurn.loop.validate import stage_tables
 from fedchurn.settings import EvaluationSettings, Settings
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -160,65 +153,20 @@ def _write(
     *,
     is_sample: bool,
 ) -> None:
+    # matplotlib takes a second to import; only plots need it.
+    from fedchurn.evaluation.evaluation_plots import save_evaluation_plots, save_feature_plots
+
     rows = round_rows(run.records)
     write_round_table(rows, folder)
     write_client_round_table(client_round_rows(run.records), folder)
-    plots = folder / "plots"
-    plots.mkdir()
-    _draw(plots, rows, run, evaluation, contract, is_sample)
-
-
-def _draw(
-    folder: Path,
-    rows: Sequence[RoundRow],
-    run: TrainedRun,
-    evaluation: Evaluation,
-    contract: Contract,
-    is_sample: bool,
-) -> None:
-    # matplotlib takes a second to import; only plots need it.
-    from fedchurn.evaluation import matplotlib_plots as plots
-
-    pooled = add_sums(run.test.values())
-    figures = {
-        "rounds": plots.draw_rounds(rows),
-        "roc": plots.draw_roc(pooled, run.test),
-        "precision_recall": plots.draw_pr(pooled, run.test),
-        "calibration": plots.draw_calibration(pooled),
-        "confusion": plots.draw_confusion(evaluation.pooled),
-        "probabilities": plots.draw_probabilities(pooled, evaluation.choice.threshold),
-        "clients": plots.draw_client_bars(evaluation.clients, evaluation.pooled),
-    }
     curves = feature_curves(run.model, features(contract), run.statistics)
-    if curves:
-        figures["features"] = plots.draw_features(curves)
-    for name, figure in figures.items():
-        plots.save_figure(figure, folder, name, is_sample=is_sample)
-
-
-def round_rows(records: Sequence[RoundRecord]) -> list[RoundRow]:
-    """One row per round; refit rounds have no validation metrics, for those rows train there."""
-    return [
-        RoundRow(
-            round_num=r.round_num,
-            train_loss=float(r.train.get("loss", r.train.get("log_loss", NAN))),
-            train_accuracy=float(r.train.get("accuracy", NAN)),
-            train_auc=float(r.train.get("roc_auc", NAN)),
-            **{
-                f"eval_{name}": float(r.validation.get(name, NAN))
-                for name in ("accuracy", "precision", "recall", "f1", "roc_auc")
-            },
-        )
-        for r in records
-    ]
-
-
-def client_round_rows(records: Sequence[RoundRecord]) -> list[ClientRoundRow]:
-    """Every client's validation metrics in every round."""
-    return [
-        ClientRoundRow(record.round_num, client, name, float(numbers[f"validation_{name}"]))
-        for record in records
-        for client, numbers in sorted(record.per_client.items())
-        for name in CLIENT_METRICS
-        if f"validation_{name}" in numbers
-    ]
+    plots = save_evaluation_plots(
+        folder / "plots",
+        rounds=rows,
+        test=run.test,
+        threshold=evaluation.choice.threshold,
+        curves=curves,
+        is_sample=is_sample,
+    )
+    save_feature_plots(folder / "plots", curves, is_sample=is_sample)
+    save_plots(folder, plots)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedchurn.errors import PromotionError
 from fedchurn.loop.provenance import actor, now
 from fedchurn.registry.entry import Entry
 from fedchurn.registry.journal import Journal
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.registry.mlflow_registry import MlflowRegistry
 from fedchurn.registry.port import PRODUCTION
-from fedchurn.registry.promoter import Act, promote, rollback
+from fedchurn.registry.promoter import promote, rollback
+from fedchurn.registry.recovery import Act
 from fedchurn.settings import Settings
 
 
@@ -73,3 +75,22 @@ def rollback_production(settings: Settings, note: str) -> Entry:
         PromotionError: there is no earlier version.
     """
     return rollback(open_registry(settings), open_journal(settings), acting(note))
+
+
+def registered_version(settings: Settings, version: str | None) -> dict[str, str]:
+    """``version`` and ``release_id`` of a registered version, the newest by default.
+
+    Raises:
+        PromotionError: there is no such version.
+    """
+    registry = open_registry(settings)
+    found = registry.versions() if version is None else (registry.find(version),)
+    newest = found[-1] if found else None
+    if newest is None:
+        known = ", ".join(v.version for v in registry.versions()[-8:]) or "none yet"
+        raise PromotionError(
+            f"there is no version {version!r}" if version else "nothing is registered yet",
+            where=f"registered model {registry.name}",
+            next_step=f"known versions: {known}; `fedchurn train` makes one",
+        )
+    return {"version": newest.version, "release_id": newest.release_id}

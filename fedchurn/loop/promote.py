@@ -15,7 +15,7 @@ from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.checks import accept
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange, Request
-from fedchurn.federation.model_messages import of_candidate, models_to_arrays
+from fedchurn.federation.model_messages import models_to_arrays, of_candidate
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.production import acting, open_journal, open_registry, releases_folder
 from fedchurn.loop.validate import client_files
@@ -27,7 +27,8 @@ from fedchurn.registry.comparison import (
 from fedchurn.registry.decision import Decision, decide
 from fedchurn.registry.policy import ModelEvidence, Reason
 from fedchurn.registry.port import PRODUCTION
-from fedchurn.registry.promoter import promote, recover, refuse, stage
+from fedchurn.registry.promoter import promote, refuse, stage
+from fedchurn.registry.recovery import recover
 from fedchurn.release.load import Release, load_release
 from fedchurn.release.weights import weights_digest
 from fedchurn.settings import Settings

@@ -10,12 +10,12 @@ from fedchurn.contract.schema import Contract
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.drift_reference import drift_reference
 from fedchurn.loop.provenance import git_commit, library_versions, now
-from fedchurn.loop.report import write_training_report
+from fedchurn.loop.report import add_verdict, write_training_report
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.loop.tracked_training import experiment
 from fedchurn.loop.trained_run import TrainedRun, read_run
 from fedchurn.registry.mlflow_model import register_release
-from fedchurn.registry.mlflow_tracking import tracked_run
+from fedchurn.registry.mlflow_tracking import TrackedRun, tracked_run
 from fedchurn.release.card import Card
 from fedchurn.release.card import RoundRecord as CardRound
 from fedchurn.release.golden import choose_golden_rows
@@ -53,7 +53,9 @@ def register_stage(
     def work(folder: Path) -> StageResult:
         run = read_run(Path(trained["folder"]), contract)
         release = _write(settings, contract, validated, trained, evaluated, run)
-        write_training_report(folder, settings, contract, validated, evaluated, run, release.name)
+        write_training_report(
+            folder, settings, contract, validated, trained, evaluated, run, release.name
+        )
         version = _register(settings, model_name, release, folder, validated, trained, evaluated)
         return {
             "release_id": release.name,
@@ -61,6 +63,7 @@ def register_stage(
             "version": version,
             "model_name": model_name,
             "mlflow_run_id": trained["mlflow_run_id"],
+            "evaluation_folder": evaluated["folder"],
         }
 
     return run_stage(settings.home, "register", key, work)
@@ -158,3 +161,16 @@ def _final_metrics(evaluated: dict[str, Any]) -> dict[str, float | None]:
         name = comparison["name"].replace(",", "").replace(" ", "_")
         metrics[f"baseline/{name}/roc_auc"] = comparison["metrics"].get("roc_auc")
     return metrics
+
+
+def report_verdict(
+    settings: Settings, registered: dict[str, Any], outcome: dict[str, Any]
+) -> Path | None:
+    """The training report with the verdict in it, here and in MLflow; None for an older release."""
+    if "evaluation_folder" not in registered:
+        return None
+    page = add_verdict(Path(registered["folder"]), Path(registered["evaluation_folder"]), outcome)
+    run = TrackedRun(settings.tracking_uri, str(registered["mlflow_run_id"]))
+    run.log_file(page, "report")
+    run.set_tags({"outcome": outcome["outcome"]})
+    return page

@@ -178,6 +178,16 @@ def _validate(
         "rows_used": sum(r.rows_used for r in reports),
         "rows_quarantined": sum(r.rows_quarantined for r in reports),
         "rows_dropped_duplicates": sum(r.rows_dropped_duplicates for r in reports),
+        "rows": {
+            r.client: {
+                "source": r.source,
+                "rows_in": r.rows_in,
+                "rows_used": r.rows_used,
+                "rows_quarantined": r.rows_quarantined,
+                "rows_dropped_duplicates": r.rows_dropped_duplicates,
+            }
+            for r in reports
+        },
         "warnings": [
             f"{r.client}: {f.column} {f.rule}: {f.detail}" for r in reports for f in r.failures()
         ],

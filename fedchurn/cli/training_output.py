@@ -1,0 +1,125 @@
+"""Runs the train flow in this process and tells people what came out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedchurn.errors import SettingsError
+from fedchurn.federation.state import RoundRecord
+from fedchurn.settings import Settings
+
+BAR_WIDTH = 30
+
+
+def run_train_flow(settings: Settings) -> dict[str, Any]:
+    """The train flow, embedded: on the Prefect server of ``PREFECT_API_URL`` if that is set.
+
+    Returns:
+        the outcome of ``judge_and_promote`` with the figures of the evaluation.
+    """
+    _embed(settings)
+    flow = _train_flow()
+    with _listening():
+        outcome: dict[str, Any] = flow(settings.model_dump(mode="json"))
+    return outcome
+
+
+def _embed(settings: Settings) -> None:
+    """Where Prefect keeps its files, and how much it says; what the user has set stays."""
+    os.environ.setdefault("PREFECT_HOME", str(settings.home.resolve() / "prefect"))
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+
+
+def _train_flow() -> Callable[..., Any]:
+    try:
+        from flows.train import train_resolved
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"the module {error.name!r} cannot be imported",
+            where="flows/",
+            next_step="install the training requirements and this project: make setup",
+        ) from error
+    return train_resolved
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    from tasks.progress import ROUND_LISTENER
+
+    token = ROUND_LISTENER.set(_draw_bar if sys.stderr.isatty() else _print_round)
+    try:
+        yield
+    finally:
+        ROUND_LISTENER.reset(token)
+
+
+def _draw_bar(record: RoundRecord, total: int) -> None:
+    done = round(BAR_WIDTH * record.round_num / max(total, 1))
+    bar = "#" * done + "." * (BAR_WIDTH - done)
+    end = "\n" if record.round_num >= total else ""
+    print(f"\r[{bar}] {_round_text(record, total)}   ", end=end, file=sys.stderr, flush=True)
+
+
+def _print_round(record: RoundRecord, total: int) -> None:
+    print(_round_text(record, total), file=sys.stderr, flush=True)
+
+
+def _round_text(record: RoundRecord, total: int) -> str:
+    loss = record.validation.get("log_loss", record.train.get("loss"))
+    auc = record.validation.get("roc_auc")
+    figures = f"loss {loss:.4f}" if loss is not None else ""
+    figures += f"  auc {auc:.4f}" if auc is not None else ""
+    clients = f"{len(record.participants)} clients" if record.round_num else "start"
+    return f"round {record.round_num}/{total}  {record.strategy}  {clients}  {figures}"
+
+
+def tell_outcome(outcome: dict[str, Any]) -> None:
+    """What people want to know, in a screenful."""
+    if outcome["is_sample"]:
+        print("GENERATED SAMPLE: these figures are not about real customers.")
+    print(f"{outcome['rows_used']} of {outcome['rows_in']} rows used, {outcome['clients']} clients")
+    print(f"{'model':40}{'ROC-AUC':>10}{'accuracy':>10}{'F1':>10}{'Brier':>10}")
+    for comparison in outcome["comparisons"]:
+        values = comparison["metrics"]
+        cells = [_cell(values.get(name)) for name in ("roc_auc", "accuracy", "f1", "brier")]
+        print(f"{comparison['name']:40}" + "".join(f"{cell:>10}" for cell in cells))
+    print(f"{outcome['outcome'].upper()}: release {outcome['release_id']}, ", end="")
+    print(f"version {outcome['version']} of {outcome['model_name']}")
+    for reason in outcome["reasons"]:
+        print(f"  {'passed' if reason['passed'] else 'FAILED'}: {reason['sentence']}")
+    if outcome["next_step"]:
+        print(f"  next: {outcome['next_step']}")
+    print(f"report: {outcome['report']}")
+    print(f"release: {outcome['release_folder']}")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "-"
+
+
+def run_demo(settings: Settings) -> dict[str, Any]:
+    """The loop on the generated sample; told step by step."""
+    started = time.monotonic()
+    print("validate -> federate -> evaluate -> register -> promote, on the generated sample")
+    outcome = run_train_flow(settings)
+    tell_outcome(outcome)
+    seconds = time.monotonic() - started
+    place = _shown(Path(outcome["report"]))
+    print(f"done in {seconds:.0f} s. Open {place}, then try:")
+    print("  fedchurn history")
+    print(f"  fedchurn why {outcome['release_id']}")
+    print("  fedchurn train --contract ecommerce --data YOUR_FILE.xlsx")
+    return {**outcome, "seconds": round(seconds, 1)}
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
