@@ -102,6 +102,26 @@ def copy_groups(
     )
 
 
+def given_groups(groups: NDArray[np.int64], is_repeat: NDArray[np.bool_]) -> CopyGroups:
+    """Groups that were found on a larger table, of which these rows are a part.
+
+    Args:
+        groups: customer of each row, any numbers.
+        is_repeat: rows equal to an earlier one in every contract column.
+    """
+    numbered = _number_by_first(groups)
+    sizes = np.bincount(numbered)
+    num_copies = int(sizes[sizes > 1].sum())
+    words = f"{num_copies} rows share a customer with another row of this client"
+    return CopyGroups(
+        groups=numbered,
+        num_customers=len(sizes),
+        num_exact_duplicates=int(is_repeat.sum()),
+        num_rows_in_copies=num_copies,
+        patterns=(words,) if num_copies else (),
+    )
+
+
 def group_keys(columns: Columns, groups: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Content hash of each row's group, (n,): the smallest row hash in the group.
 
@@ -179,7 +199,7 @@ def _components(pairs: Pairs, num_nodes: int) -> NDArray[np.int32]:
     return connected_components(links, directed=False)[1]
 
 
-def _number_by_first(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+def _number_by_first(labels: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
