@@ -26,7 +26,7 @@ from tasks.retrying import is_passing
 )
 def check_tracking(settings: dict[str, Any]) -> str:
     """The tracking URI, when MLflow answers; asked before training, never after."""
-    from fedchurn.registry.mlflow_tracking import check_reachable
+    from fedchurn.registry.mlflow_reach import check_reachable
 
     resolved = Settings.model_validate(settings)
     check_reachable(resolved.tracking_uri)

@@ -31,9 +31,12 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
 
 
 def _embed(settings: Settings) -> None:
-    """Where Prefect keeps its files, and how much it says; what the user has set stays."""
+    """Where Prefect keeps its files, and how much it says; what the user has set stays.
+
+    Errors are told by the verb, so Prefect's own log of them (with tracebacks) is kept back.
+    """
     os.environ.setdefault("PREFECT_HOME", str(settings.home.resolve() / "prefect"))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 
 
 def _train_flow() -> Callable[..., Any]:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import load_client_table
 from fedchurn.errors import SettingsError, nearest
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import Exchange
+
+if TYPE_CHECKING:
+    from flwr.app import Context
 
 T = TypeVar("T")
 
@@ -40,9 +43,6 @@ def run_on_engine(
     Raises:
         SettingsError: the engine is unknown, or its package is not installed.
     """
-    # Flower takes a second to import; only a run needs it.
-    from flwr.app import Context
-
     from fedchurn.federation.flower_settings import apply_flower_settings
 
     apply_flower_settings(os.environ, home / "flower")

@@ -40,12 +40,16 @@ class Evaluation:
     Attributes:
         choice: the threshold, chosen on validation rows.
         pooled: metrics over the test rows of all clients.
+        peak_accuracy: accuracy on the same rows at the threshold that validation rows choose for
+            accuracy; the promotion floor looks at it, for a threshold chosen to find churners
+            gives accuracy away on purpose.
         clients: the same per client.
         comparisons: the model, its fallback and its baselines, each by the same rules.
     """
 
     choice: ThresholdChoice
     pooled: Metrics
+    peak_accuracy: float
     clients: dict[str, Metrics]
     comparisons: tuple[Comparison, ...]
 
@@ -56,7 +60,7 @@ class Evaluation:
             "objective": self.choice.objective.name,
             "objective_value": _finite(self.choice.value),
             "note": self.choice.note,
-            "metrics": self.pooled.to_dict(),
+            "metrics": {**self.pooled.to_dict(), "peak_accuracy": self.peak_accuracy},
             "client_metrics": {client: m.to_dict() for client, m in self.clients.items()},
             "comparisons": [
                 {
@@ -119,9 +123,11 @@ def evaluate_run(run: TrainedRun, tables: Sequence[ClientTable], settings: Setti
         run.test,
     )
     comparisons = (compare(own, objective), *_baselines(tables, objective, settings))
+    peak = choose_threshold(add_sums(run.validation.values()), Objective("accuracy"))
     return Evaluation(
         choice=choice,
         pooled=metrics(add_sums(run.test.values()), choice.threshold),
+        peak_accuracy=metrics(add_sums(run.test.values()), peak.threshold).accuracy,
         clients={client: metrics(s, choice.threshold) for client, s in run.test.items()},
         comparisons=comparisons,
     )

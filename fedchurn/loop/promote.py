@@ -140,7 +140,7 @@ def _evidence(release: Release, version: str, figures: Any) -> ModelEvidence:
     return ModelEvidence(
         release_id=release.release_id,
         version=version,
-        accuracy=_figure(figures, "accuracy"),
+        accuracy=_figure(figures, "peak_accuracy" if "peak_accuracy" in figures else "accuracy"),
         majority_accuracy=_figure(figures, "majority_accuracy"),
         roc_auc=_figure(figures, "roc_auc"),
         data_digest=_digest(release.card.data_digests),
