@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.release.canonical import CanonicalRow
@@ -78,6 +79,12 @@ def release_files(parts: ReleaseParts) -> dict[str, bytes]:
         raise ReleaseError(
             f"the card is of contract {parts.card.contract} {parts.card.contract_version}, the "
             f"model of {contract.contract} {contract.version}"
+        )
+    if parts.card.contract_digest != contract_digest(contract):
+        raise ReleaseError(
+            f"the card's contract digest {parts.card.contract_digest} is not the model's "
+            f"{contract_digest(contract)}",
+            next_step="make the card from the contract that the model was trained with",
         )
     files = {
         "card.json": json_bytes(parts.card.to_dict()),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.encoder import CategoryEncoding, Encoder, NumberEncoding
 from fedchurn.learning.spec import HiddenLayer, ModelSpec
@@ -60,7 +61,7 @@ def card(**changes: Any) -> Card:
     known: dict[str, Any] = {
         "contract": "shop",
         "contract_version": "1.2.0",
-        "contract_digest": "c" * 64,
+        "contract_digest": contract_digest(CONTRACT),
         "data_digests": {"north": "a" * 64, "south": "b" * 64},
         "is_sample": True,
         "recipe": "additive",

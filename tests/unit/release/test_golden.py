@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from fedchurn.contract.columns import MISSING, UNKNOWN, text_code
+from fedchurn.contract.customer_rows import canonical_row, row_columns
+from fedchurn.contract.load import load_contract
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.errors import IntegrityError, ValidationFailed
 from fedchurn.release.canonical import rows_to_columns
@@ -92,3 +94,13 @@ def test_not_a_number_never_passes() -> None:
         check_rows(GoldenRows(rows, tuple(answers)), model)
     with pytest.raises(IntegrityError, match="0 rows"):
         check_rows(GoldenRows((), ()), model)
+
+
+@pytest.mark.parametrize("name", ["ecommerce", "telco", "telecom"])
+def test_a_service_would_accept_the_golden_rows_of_shipped_contracts(name: str) -> None:
+    contract = load_contract(name)
+    for row in choose_golden_rows(contract, seed=5):
+        assert canonical_row(row, contract).problems == ()
+        one, same = rows_to_columns([row], contract), row_columns(dict(row), contract)
+        assert one.keys() == same.keys()
+        assert all(np.array_equal(one[n], same[n], equal_nan=one[n].dtype == float) for n in one)

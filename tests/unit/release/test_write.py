@@ -86,6 +86,8 @@ def test_a_damaged_release_of_the_same_id_is_not_taken_for_the_new_one(tmp_path:
 def test_parts_of_different_contracts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"card is of contract other 1\.2\.0"):
         write_release(parts(contract="other"), tmp_path)
+    with pytest.raises(ReleaseError, match="contract digest abc is not"):
+        write_release(parts(contract_digest="abc"), tmp_path)
     odd = replace(scorer(), spec=replace(scorer().spec, inputs=3))
     with pytest.raises(ReleaseError, match="encoder gives 15 inputs, the model takes 3"):
         write_release(replace(parts(), model=odd), tmp_path)
