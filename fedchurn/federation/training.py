@@ -201,7 +201,12 @@ def _local_training(
         encoder_json=encoder.to_json(),
         first_weights=first,
         epochs=epochs,
-        hyper={"server_learning_rate": phase.server_learning_rate},
+        hyper=_hyper(phase),
         seed=seed,
         frozen_linear=phase.frozen_linear,
     )
+
+
+def _hyper(phase: LocalPhase) -> dict[str, float]:
+    rate = phase.server_learning_rate
+    return {} if rate is None else {"server_learning_rate": rate}

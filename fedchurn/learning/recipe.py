@@ -51,7 +51,8 @@ class LocalPhase(_Record):
         frozen_linear: keep the linear path as it is and train the network only.
         optimizer: ``adam`` or ``sgd``, on the client.
         client_learning_rate: its learning rate.
-        server_learning_rate: step of the server strategy.
+        server_learning_rate: step of the server strategy; None is the strategy's own default (1 for
+            FedAvg and FedProx, Flower's for FedAdam and FedYogi).
         proximal_mu: FedProx penalty on the distance from the global model.
         batch_size: rows per step.
         num_epochs: passes over the client's rows per round.
@@ -66,7 +67,7 @@ class LocalPhase(_Record):
     frozen_linear: bool = False
     optimizer: Literal["adam", "sgd"] = "adam"
     client_learning_rate: float = Field(default=0.01, gt=0)
-    server_learning_rate: float = Field(default=1.0, gt=0)
+    server_learning_rate: float | None = Field(default=None, gt=0)
     proximal_mu: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=8, ge=1)
     num_epochs: int = Field(default=1, ge=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from fedchurn.errors import PromotionError
+from fedchurn.evaluation.artifact import write_artifact
 from fedchurn.loop.provenance import actor, now
 from fedchurn.registry.entry import Entry
 from fedchurn.registry.journal import Journal
@@ -65,7 +67,9 @@ def promote_by_hand(settings: Settings, version: str, expect: str | None, note: 
     registry, journal = open_registry(settings), open_journal(settings)
     champion = expect if expect is not None else registry.aliases().get(PRODUCTION)
     registry.fetch_release(version, releases_folder(settings))
-    return promote(registry, journal, version, champion, None, acting(note or "by hand"))
+    entry = promote(registry, journal, version, champion, None, acting(note or "by hand"))
+    point_service(settings, registry)
+    return entry
 
 
 def rollback_production(settings: Settings, note: str) -> Entry:
@@ -74,7 +78,29 @@ def rollback_production(settings: Settings, note: str) -> Entry:
     Raises:
         PromotionError: there is no earlier version.
     """
-    return rollback(open_registry(settings), open_journal(settings), acting(note))
+    registry = open_registry(settings)
+    entry = rollback(registry, open_journal(settings), acting(note))
+    point_service(settings, registry)
+    return entry
+
+
+def point_service(settings: Settings, registry: MlflowRegistry) -> Path | None:
+    """Tell a service on this machine which release is in production; None when nothing is.
+
+    The pointer follows the registry's alias and is replaced in one step; the release that it names
+    is verified before.
+
+    Raises:
+        IntegrityError: the release is damaged.
+        ReleaseError: home cannot be written.
+    """
+    version = registry.aliases().get(PRODUCTION)
+    if version is None:
+        return None
+    folder = registry.fetch_release(version, releases_folder(settings))
+    facts = {"release_folder": str(folder), "release_id": folder.name, "version": version}
+    path = settings.home.resolve() / "serving" / f"{contract_name(settings)}.json"
+    return write_artifact(path, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def registered_version(settings: Settings, version: str | None) -> dict[str, str]:

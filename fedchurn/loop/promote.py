@@ -17,7 +17,13 @@ from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange, Request
 from fedchurn.federation.model_messages import models_to_arrays, of_candidate
 from fedchurn.loop.federate import round_policy
-from fedchurn.loop.production import acting, open_journal, open_registry, releases_folder
+from fedchurn.loop.production import (
+    acting,
+    open_journal,
+    open_registry,
+    point_service,
+    releases_folder,
+)
 from fedchurn.loop.validate import client_files
 from fedchurn.registry.comparison import (
     ClientComparison,
@@ -54,6 +60,7 @@ def judge_and_promote(
     champion_version = registry.aliases().get(PRODUCTION)
     challenger = load_release(registry.fetch_release(version, releases_folder(settings)))
     if champion_version == version:
+        point_service(settings, registry)
         return _unchanged(version, challenger.release_id)
     champion = None
     if champion_version is not None:
@@ -64,6 +71,7 @@ def judge_and_promote(
         promote(registry, journal, version, champion_version, decision, act)
     else:
         refuse(registry, journal, version, decision, act)
+    point_service(settings, registry)
     return _outcome(decision, version, champion_version)
 
 
