@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -37,6 +38,8 @@ def _embed(settings: Settings) -> None:
     """
     os.environ.setdefault("PREFECT_HOME", str(settings.home.resolve() / "prefect"))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    for chatty in ("great_expectations", "mlflow", "flwr", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _train_flow() -> Callable[..., Any]:

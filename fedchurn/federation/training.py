@@ -168,7 +168,7 @@ def _max_rounds(phase: Phase) -> int:
 
 
 def _stop_rule(phase: Phase) -> StopRule:
-    return StopRule(phase.num_rounds, phase.patience_rounds, phase.metric)
+    return StopRule(phase.num_rounds, phase.patience_rounds, phase.metric, phase.min_gain)
 
 
 def _algorithm(

@@ -28,6 +28,11 @@ class NewtonPhase(_Record):
     """Second-order rounds of the linear path; one candidate per ridge.
 
     Attributes:
+        num_rounds: rounds at most.
+        patience_rounds: rounds without a better validation metric before training stops.
+        metric: validation metric that picks round and ridge.
+        min_gain: gain of the metric below which a round is not better.
+        ridges: penalties of the sum of log losses, one candidate model each.
         refit_rounds: rounds on training and validation rows together, with the chosen ridge, after
             the validation rows have done their work. The threshold is still chosen with the model
             that had not seen them. Used in the last phase only.
@@ -38,6 +43,7 @@ class NewtonPhase(_Record):
     patience_rounds: int | None = Field(default=3, ge=1)
     metric: Literal["log_loss", "brier", "roc_auc"] = "log_loss"
     refit_rounds: int = Field(default=0, ge=0)
+    min_gain: float = Field(default=1e-5, ge=0)
     ridges: tuple[Annotated[float, Field(gt=0)], ...] = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 
 
@@ -56,6 +62,7 @@ class LocalPhase(_Record):
         proximal_mu: FedProx penalty on the distance from the global model.
         batch_size: rows per step.
         num_epochs: passes over the client's rows per round.
+        min_gain: gain of the metric below which a round is not better.
     """
 
     strategy: Literal["fedavg", "fedprox", "fedadam", "fedyogi"]
@@ -71,6 +78,7 @@ class LocalPhase(_Record):
     proximal_mu: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=8, ge=1)
     num_epochs: int = Field(default=1, ge=1)
+    min_gain: float = Field(default=0.0, ge=0)
 
 
 Phase = Annotated[NewtonPhase | LocalPhase, Field(discriminator="strategy")]
