@@ -82,6 +82,7 @@ def version_tags(release: Release) -> dict[str, str]:
         "contract": card.contract,
         "contract_version": card.contract_version,
         "contract_digest": card.contract_digest,
+        "data_digest": card.data_digest,
         "weights_digest": weights_digest(release.model.weights),
         "participants": ", ".join(card.participants),
         "is_sample": str(card.is_sample).lower(),

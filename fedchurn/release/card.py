@@ -6,6 +6,7 @@ It holds no release id, because the id is derived from the files and the card is
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ class Card:
     def participants(self) -> tuple[str, ...]:
         """Clients whose update was used in at least one round, sorted."""
         return tuple(sorted({client for r in self.rounds for client in r.participants}))
+
+    @property
+    def data_digest(self) -> str:
+        """sha256 over the rows of all clients: equal for equal data dealt equally."""
+        lines = (f"{client}\t{sha256}\n" for client, sha256 in sorted(self.data_digests.items()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, NaN as None; ``from_dict`` reads it."""

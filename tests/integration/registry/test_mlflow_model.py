@@ -93,6 +93,7 @@ def check_tags(run: TrackedRun, folder: Path) -> None:
     assert found.tags["participants"] == "north, south"
     assert found.tags["contract"] == "shop"
     assert found.tags["is_sample"] == "true"
+    assert found.tags["data_digest"] == load_release(folder).card.data_digest
     assert found.tags["reason"] == "weekly"
 
 

@@ -196,3 +196,9 @@ def test_card_round_trip_and_unknown_key() -> None:
     assert again.to_dict() == stored
     with pytest.raises(ReleaseError, match="accuracies"):
         type(card()).from_dict(stored | {"accuracies": 1})
+
+
+def test_data_digest_depends_on_who_holds_which_rows_not_on_their_order() -> None:
+    one = card(data_digests={"north": "a", "south": "b"}).data_digest
+    assert card(data_digests={"south": "b", "north": "a"}).data_digest == one
+    assert card(data_digests={"north": "b", "south": "a"}).data_digest != one
