@@ -120,7 +120,7 @@ def hash_codes(codes: NDArray[np.int32], positions: tuple[int, ...]) -> NDArray[
 def hash_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint64]:
     """Content hash of canonical rows: equal in every process, on every machine, in any order.
 
-    Numbers count to nine decimals, so that 160.07 + 25 equals 185.07; missing is a value.
+    Numbers count to nine decimals, so that 0.1 + 0.2 equals 0.3; missing is a value.
     """
     first = next(iter(columns.values()))
     total = np.zeros(len(first), dtype=np.uint64)

@@ -28,6 +28,7 @@ from fedchurn.quality.near_copies import (
     near_pairs,
     near_pairs_across,
     offset_pairs,
+    without,
 )
 from fedchurn.quality.shifts import Shift, constant_shifts, moved_codes
 
@@ -160,8 +161,9 @@ def _copies_among(
         words.append(shift_words(rows, shift.amounts, pairs, repeats, places))
         parts.append(pairs)
     near, chained = _unchained(_near(rows, chance, places, effort), len(places))
-    words.extend(altered_words(rows, near, repeats, places, chained))
-    return join_pairs([*parts, near]), tuple(words)
+    shifted = join_pairs(parts)
+    words.extend(altered_words(rows, without(near, shifted), repeats, places, chained))
+    return join_pairs([shifted, near]), tuple(words)
 
 
 def _shift_pairs(

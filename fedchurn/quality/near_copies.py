@@ -101,6 +101,18 @@ def join_pairs(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(np.concatenate([p.left for p in parts]), np.concatenate([p.right for p in parts]))
 
 
+def without(pairs: Pairs, others: Pairs) -> Pairs:
+    """The pairs that are not among others, whichever way round."""
+    size = 1 + max(int(side.max(initial=0)) for p in (pairs, others) for side in (p.left, p.right))
+    keep = ~np.isin(_unordered(pairs, size), _unordered(others, size))
+    return Pairs(pairs.left[keep], pairs.right[keep])
+
+
+def _unordered(pairs: Pairs, size: int) -> NDArray[np.int64]:
+    low, high = np.minimum(pairs.left, pairs.right), np.maximum(pairs.left, pairs.right)
+    return low.astype(np.int64) * size + high
+
+
 def repeated_offsets(left: Rows, right: Rows, num_rows: int) -> list[tuple[int, int]]:
     """Row distances that recur among pairs far beyond chance, and counts, commonest first."""
     if not len(left):

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from fedchurn.quality.chance import Chance
 from fedchurn.quality.content import Content, hash_codes, mix
-from fedchurn.quality.near_copies import CERTAIN, NO_PAIRS, Pairs, Rows
+from fedchurn.quality.near_copies import CERTAIN, NO_PAIRS, Pairs, Rows, join_pairs
 
 Whole = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.intp]
 
 _BUDGET_DIFFERENCES = 4_000_000
+_LOOKED_AT = 60  # commonest differences, among which most move one column only
 _PROPOSALS = 12
 _MAX_SHIFTS = 4
 _MIN_PAIRS = 10
@@ -44,37 +46,59 @@ class Shift:
 
 @dataclass(frozen=True)
 class _Lattice:
-    """Rows prepared for the search: class = categories, label and pattern of missing numbers."""
+    """Rows prepared for the search over some of the number columns.
 
+    Attributes:
+        used, rest: places of the number columns in the hash, and of those compared afterwards.
+        classes: hash of categories, label and the pattern of missing numbers among ``used``.
+        hashes: linear hash of the used numbers.
+        have, order: sorted hash of class and numbers, and the row of each entry.
+    """
+
+    content: Content
+    used: Places
+    rest: Places
     classes: Hashes
     values: Whole
     missing: NDArray[np.bool_]
     factors: Hashes
     hashes: Hashes
+    have: Hashes
+    order: Rows
 
     def shifted(self, amounts: Whole) -> Hashes:
         """Hash of each row after the shift; a missing number stays missing."""
-        parts = np.where(self.missing, 0, amounts).view(np.uint64) * self.factors
-        return self.hashes + parts.sum(axis=1, dtype=np.uint64)
+        moves = np.where(self.missing, 0, amounts[self.used])
+        return self.hashes + (moves.view(np.uint64) * self.factors).sum(axis=1, dtype=np.uint64)
 
 
 def constant_shifts(content: Content, chance: Chance) -> tuple[Shift, ...]:
     """Shifts of two or more number columns that join many rows, and their pairs.
 
     Shifts of one column are near copies, and are left to ``near_pairs``. Rows that an earlier shift
-    has joined do not speak for a later one.
+    has joined do not speak for a later one. A number may be missing on one side of a pair only:
+    beside all number columns, those that are never missing are searched by themselves.
     """
     if len(content.numbers) < 2 or content.num_rows < 2 * _MIN_PAIRS:
         return ()
-    lattice = _lattice(content)
-    found: list[Shift] = []
+    found: dict[tuple[int, ...], Pairs] = {}
     taken = np.zeros(content.num_rows, dtype=bool)
-    for amounts in _proposals(lattice):
-        pairs = _believed(lattice, amounts, chance, taken)
-        if len(pairs) and len(found) < _MAX_SHIFTS:
-            found.append(Shift(tuple(amounts.tolist()), pairs))
-            taken[pairs.left] = taken[pairs.right] = True
-    return tuple(found)
+    for used in _column_choices(content):
+        lattice = _lattice(content, used)
+        for proposal in _proposals(lattice):
+            amounts = _completed(lattice, proposal)
+            pairs = _believed(lattice, amounts, chance, taken)
+            if len(pairs) and len(found) < _MAX_SHIFTS:
+                name = tuple(amounts.tolist())
+                found[name] = join_pairs([found.get(name, NO_PAIRS), pairs])
+                taken[pairs.left] = taken[pairs.right] = True
+    return tuple(Shift(name, pairs) for name, pairs in found.items())
+
+
+def _column_choices(content: Content) -> tuple[Places, ...]:
+    every = np.arange(len(content.numbers))
+    known = np.flatnonzero(~content.missing.any(axis=0))
+    return (every,) if len(known) in (0, len(every)) else (every, known)
 
 
 def moved_codes(content: Content, amounts: tuple[int, ...]) -> NDArray[np.int32]:
@@ -91,17 +115,28 @@ def moved_codes(content: Content, amounts: tuple[int, ...]) -> NDArray[np.int32]
     return moved
 
 
-def _lattice(content: Content) -> _Lattice:
-    missing = content.missing
+def _lattice(content: Content, used: Places) -> _Lattice:
+    missing = content.missing[:, used]
     others = tuple(c for c in range(len(content.names)) if c not in content.numbers)
-    pattern = (missing.astype(np.int32) + 1) * 7
-    classes = mix(
-        hash_codes(content.codes, others) ^ hash_codes(pattern, tuple(range(len(pattern.T))))
-    )
-    factors = mix(np.arange(1, len(content.numbers) + 1, dtype=np.uint64)) | np.uint64(1)
-    values = np.where(missing, 0, content.scaled)
+    pattern = hash_codes(missing.astype(np.int32), tuple(range(len(used))))
+    factors = mix(np.arange(1, len(used) + 1, dtype=np.uint64)) | np.uint64(1)
+    values = np.where(missing, 0, content.scaled[:, used])
+    classes = mix(hash_codes(content.codes, others) ^ mix(pattern))
     hashes = (values.view(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
-    return _Lattice(classes, values, missing, factors, hashes)
+    have = mix(hashes) ^ classes
+    order = np.argsort(have, kind="stable")
+    return _Lattice(
+        content=content,
+        used=used,
+        rest=np.setdiff1d(np.arange(len(content.numbers)), used),
+        classes=classes,
+        values=values,
+        missing=missing,
+        factors=factors,
+        hashes=hashes,
+        have=have[order],
+        order=order,
+    )
 
 
 def _proposals(lattice: _Lattice) -> list[Whole]:
@@ -112,12 +147,30 @@ def _proposals(lattice: _Lattice) -> list[Whole]:
     left, right = rows[left], rows[right]
     difference = lattice.hashes[right] - lattice.hashes[left]
     _, first, counts = np.unique(difference, return_index=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_PROPOSALS]
-    return [
-        _forward(lattice.values[right[first[i]]] - lattice.values[left[first[i]]])
-        for i in order
-        if counts[i] >= 3
-    ]
+    order = np.argsort(-counts, kind="stable")[:_LOOKED_AT]
+    found = []
+    for place in order[counts[order] >= 3].tolist():
+        pair = right[first[place]], left[first[place]]
+        amounts = np.zeros(len(lattice.content.numbers), dtype=np.int64)
+        amounts[lattice.used] = _forward(lattice.values[pair[0]] - lattice.values[pair[1]])
+        if (amounts != 0).sum() >= (1 if len(lattice.rest) else 2):
+            found.append(amounts)
+    return found[:_PROPOSALS]
+
+
+def _completed(lattice: _Lattice, amounts: Whole) -> Whole:
+    """The shift with the commonest difference of the joined rows in each column not yet used."""
+    if not len(lattice.rest):
+        return amounts
+    pairs = _matches(lattice, amounts)
+    scaled, missing = lattice.content.scaled, lattice.content.missing
+    full = amounts.copy()
+    for place in lattice.rest.tolist():
+        known = ~(missing[pairs.left, place] | missing[pairs.right, place])
+        differences = scaled[pairs.right[known], place] - scaled[pairs.left[known], place]
+        values, counts = np.unique(differences, return_counts=True)
+        full[place] = values[counts.argmax()] if len(values) else 0
+    return full
 
 
 def _forward(amounts: Whole) -> Whole:
@@ -165,14 +218,24 @@ def _believed(lattice: _Lattice, amounts: Whole, chance: Chance, taken: NDArray[
     pairs = Pairs(joined.left[fresh], joined.right[fresh])
     num_rows = len(lattice.hashes)
     least = max(_MIN_PAIRS, _MIN_SHARE * num_rows)
-    if len(pairs) < max(least, _TIMES_CHANCE * _joined_by_chance(lattice, amounts)):
+    if len(pairs) < least or len(pairs) < _TIMES_CHANCE * _joined_by_chance(lattice, amounts):
         return NO_PAIRS
-    weight = chance.evidence(np.ones_like(chance.given, dtype=bool), np.arange(num_rows))
-    surprise = np.minimum(weight[pairs.left], weight[pairs.right])
+    surprise = np.minimum(
+        *(chance.evidence(_known(lattice, pairs), side) for side in (pairs.left, pairs.right))
+    )
     keep = surprise + np.log(len(pairs) / num_rows) - np.log(num_rows) > CERTAIN
     if keep.sum() < max(least, len(pairs) / 2):
         return NO_PAIRS
     return Pairs(pairs.left[keep], pairs.right[keep])
+
+
+def _known(lattice: _Lattice, pairs: Pairs) -> NDArray[np.bool_]:
+    """Columns (pairs, columns) in which a pair says something: both numbers known or missing."""
+    content = lattice.content
+    known = np.ones((len(pairs), len(content.names)), dtype=bool)
+    missing = content.missing
+    known[:, list(content.numbers)] = missing[pairs.left] == missing[pairs.right]
+    return known
 
 
 def _joined_by_chance(lattice: _Lattice, amounts: Whole) -> float:
@@ -195,11 +258,20 @@ def _joined_by_chance(lattice: _Lattice, amounts: Whole) -> float:
 
 
 def _joined(lattice: _Lattice, amounts: Whole) -> Pairs:
+    """Rows and their shifted selves, where they agree in the columns outside the hash as well."""
+    pairs = _matches(lattice, amounts)
+    scaled, missing = lattice.content.scaled, lattice.content.missing
+    keep = np.ones(len(pairs), dtype=bool)
+    for place in lattice.rest.tolist():
+        moved = scaled[pairs.left, place] + amounts[place] == scaled[pairs.right, place]
+        keep &= moved | missing[pairs.left, place] | missing[pairs.right, place]
+    return Pairs(pairs.left[keep], pairs.right[keep])
+
+
+def _matches(lattice: _Lattice, amounts: Whole) -> Pairs:
     """Every row and one row of the same class that equals it after the shift."""
     goal = mix(lattice.shifted(amounts)) ^ lattice.classes
-    have = mix(lattice.hashes) ^ lattice.classes
-    order = np.argsort(have, kind="stable")
-    place = np.minimum(np.searchsorted(have[order], goal), len(have) - 1)
-    match = order[place]
-    hit = np.flatnonzero((have[match] == goal) & (match != np.arange(len(have))))
+    place = np.minimum(np.searchsorted(lattice.have, goal), len(goal) - 1)
+    match = lattice.order[place]
+    hit = np.flatnonzero((lattice.have[place] == goal) & (match != np.arange(len(goal))))
     return Pairs(hit, match[hit])
