@@ -1,5 +1,6 @@
 """Settings that keep third-party tools quiet: no telemetry, no needless processes, patience.
 
+TensorFlow stays on the processor: models of this size are slower on a graphics card.
 One source for every entry point; ``infra/quiet.env`` is the same table for shells and make, and a
 test keeps the two equal. Spellings matter: MLflow and BentoML take only the word ``true``.
 """
@@ -20,7 +21,9 @@ QUIET_ENVIRONMENT = MappingProxyType(
         "BENTOML_DO_NOT_TRACK": "True",
         "FLWR_TELEMETRY_ENABLED": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
     }
 )
 

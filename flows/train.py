@@ -10,6 +10,7 @@ from prefect.states import Completed, State
 from fedchurn.loop.one_run import one_run
 from fedchurn.settings import Settings
 from flows.settings import flow_settings
+from tasks.progress import OnRound, listening
 from tasks.registry import promote_or_refuse, register_release
 from tasks.training import check_tracking, evaluate_model, train_federated
 from tasks.validation import validate_rows
@@ -33,9 +34,15 @@ def train(
 
 
 @flow(name="train", flow_run_name="train-embedded")
-def train_resolved(settings: dict[str, Any]) -> Any:
-    """The same flow for settings that are resolved already, as the command line has them."""
+def _train_resolved(settings: dict[str, Any]) -> Any:
     return ended(train_and_promote(Settings.model_validate(settings)))
+
+
+def train_embedded(settings: Settings, on_round: OnRound) -> dict[str, Any]:
+    """The same flow in this process, for settings that are resolved; ``on_round`` sees rounds."""
+    with listening(on_round):
+        result: dict[str, Any] = _train_resolved(settings.model_dump(mode="json"))
+    return result
 
 
 def train_and_promote(settings: Settings) -> dict[str, Any]:

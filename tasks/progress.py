@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -13,6 +14,16 @@ OnRound = Callable[[RoundRecord, int], None]
 
 # The command line listens here to draw its bar; a flow parameter could not hold a function.
 ROUND_LISTENER: ContextVar[OnRound | None] = ContextVar("round_listener", default=None)
+
+
+@contextmanager
+def listening(listener: OnRound) -> Iterator[None]:
+    """Tells ``listener`` about every round that is played inside the block."""
+    token = ROUND_LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        ROUND_LISTENER.reset(token)
 
 
 def round_reporter(contract: str, *others: OnRound) -> OnRound:

@@ -6,8 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,8 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
         the outcome of ``judge_and_promote`` with the figures of the evaluation.
     """
     _embed(settings)
-    flow = _train_flow()
-    with _listening():
-        outcome: dict[str, Any] = flow(settings.model_dump(mode="json"))
+    tell = _draw_bar if sys.stderr.isatty() else _print_round
+    outcome: dict[str, Any] = _train_flow()(settings, tell)
     return outcome
 
 
@@ -44,25 +42,14 @@ def _embed(settings: Settings) -> None:
 
 def _train_flow() -> Callable[..., Any]:
     try:
-        from flows.train import train_resolved
+        from flows.train import train_embedded
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"the module {error.name!r} cannot be imported",
             where="flows/",
             next_step="install the training requirements and this project: make setup",
         ) from error
-    return train_resolved
-
-
-@contextmanager
-def _listening() -> Iterator[None]:
-    from tasks.progress import ROUND_LISTENER
-
-    token = ROUND_LISTENER.set(_draw_bar if sys.stderr.isatty() else _print_round)
-    try:
-        yield
-    finally:
-        ROUND_LISTENER.reset(token)
+    return train_embedded
 
 
 def _draw_bar(record: RoundRecord, total: int) -> None:
@@ -95,6 +82,8 @@ def tell_outcome(outcome: dict[str, Any]) -> None:
         values = comparison["metrics"]
         cells = [_cell(values.get(name)) for name in ("roc_auc", "accuracy", "f1", "brier")]
         print(f"{comparison['name']:40}" + "".join(f"{cell:>10}" for cell in cells))
+    if outcome["reused_stages"]:
+        print(f"unchanged input, nothing run again: {', '.join(outcome['reused_stages'])}")
     print(f"{outcome['outcome'].upper()}: release {outcome['release_id']}, ", end="")
     print(f"version {outcome['version']} of {outcome['model_name']}")
     for reason in outcome["reasons"]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.errors import SettingsError
+from fedchurn.learning.keras_import import load_tensorflow
 from fedchurn.learning.spec import ModelSpec, Weights
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def build_keras(
         SettingsError: the weights do not fit the spec, or Keras runs on another backend.
     """
     configure_threads()
+    load_tensorflow()
     import keras
 
     _check_backend(keras.backend.backend())
@@ -138,6 +140,7 @@ def configure_threads() -> bool:
     Returns:
         Whether TensorFlow runs on one thread now.
     """
+    load_tensorflow()
     import tensorflow as tf
 
     threading = tf.config.threading

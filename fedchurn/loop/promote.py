@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -91,9 +90,12 @@ def _unchanged(version: str, release_id: str) -> dict[str, Any]:
 
 
 def _outcome(decision: Decision, version: str, champion: str | None) -> dict[str, Any]:
+    # A model equal to the champion is refused in the journal, but nothing is wrong with the run.
+    is_same = any(reason.check == "same_model" for reason in decision.failures)
+    outcome = "unchanged" if is_same else decision.outcome
     return {
-        "outcome": decision.outcome,
-        "exit_code": 0 if decision.promoted else PromotionRefused.exit_code,
+        "outcome": outcome,
+        "exit_code": PromotionRefused.exit_code if outcome == "refused" else 0,
         "version": version,
         "release_id": decision.release_id,
         "champion_before": champion,
@@ -151,7 +153,7 @@ def _evidence(release: Release, version: str, figures: Any) -> ModelEvidence:
         accuracy=_figure(figures, "peak_accuracy" if "peak_accuracy" in figures else "accuracy"),
         majority_accuracy=_figure(figures, "majority_accuracy"),
         roc_auc=_figure(figures, "roc_auc"),
-        data_digest=_digest(release.card.data_digests),
+        data_digest=release.card.data_digest,
         weights_digest=weights_digest(release.model.weights),
     )
 
@@ -160,11 +162,6 @@ def _figure(figures: Any, name: str) -> float:
     """A metric that could not be computed (one class only) passes no floor."""
     value = figures.get(name)
     return float(value) if value is not None else 0.0
-
-
-def _digest(data_digests: Any) -> str:
-    text = json.dumps(dict(data_digests), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _compared(
