@@ -57,8 +57,9 @@ train: .venv/.train  ## train, evaluate, register, promote or refuse: ARGS="--co
 crossval: .venv/.train  ## five group-aware folds beside the baselines: ARGS="--contract C --data FILE"
 	$(BIN)/fedchurn crossval $(ARGS)
 
-serve: .venv/.train  ## the prediction service (BentoML)
-	$(BIN)/bentoml serve $(ARGS)
+serve: .venv/.train  ## the release in production as a service on this machine: ARGS="--port 3001"
+	@BENTOML_HOME="$${BENTOML_HOME:-$${FEDCHURN_HOME:-.fedchurn}/bentoml}" \
+		$(BIN)/bentoml serve --host 127.0.0.1 $(ARGS)
 
 up: .venv/.train  ## start Prefect server, MLflow server and worker; healthy when it returns
 	$(BIN)/python -m infra.platform up $(ARGS)

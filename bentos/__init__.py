@@ -1,0 +1,1 @@
+"""BentoML services; each is a thin shell around ``fedchurn``."""
