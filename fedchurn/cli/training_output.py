@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fedchurn.errors import SettingsError
+from fedchurn.errors import ReleaseError, SettingsError
 from fedchurn.federation.state import RoundRecord
 from fedchurn.settings import Settings
 
@@ -33,8 +33,20 @@ def _embed(settings: Settings) -> None:
     """Where Prefect keeps its files, and how much it says; what the user has set stays.
 
     Errors are told by the verb, so Prefect's own log of them (with tracebacks) is kept back.
+
+    Raises:
+        ReleaseError: home cannot be written.
     """
-    os.environ.setdefault("PREFECT_HOME", str(settings.home.resolve() / "prefect"))
+    home = settings.home.resolve() / "prefect"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReleaseError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(error.filename or home),
+            next_step="give rights there, or set home to another folder (--set home=FOLDER)",
+        ) from error
+    os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     for chatty in ("great_expectations", "mlflow", "flwr", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
