@@ -83,11 +83,11 @@ def _scale(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
     known = values[np.isfinite(values)]
     largest = float(np.abs(known).max()) if len(known) else 0.0
     room = _SIGNIFICANT_DIGITS - int(np.ceil(np.log10(largest + 1.0)))
-    most = max(0, min(_MAX_DECIMALS, room))
+    most = min(_MAX_DECIMALS, room)  # negative for numbers of more than 15 digits
     decimals = next((k for k in range(most) if _fits(known, k, largest)), most)
     whole = np.full(len(values), _MISSING_NUMBER, dtype=np.int64)
     finite = np.isfinite(values)
-    whole[finite] = np.rint(np.clip(values[finite], -1e15, 1e15) * 10.0**decimals)
+    whole[finite] = np.rint(values[finite] * 10.0**decimals)
     return whole, float(10.0**-decimals)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedchurn.errors import nearest
 from fedchurn.quality.checks import Check
+from fedchurn.quality.copy_words import exact_words
 from fedchurn.quality.report import MAX_ROW_NUMBERS, CheckResult
 from fedchurn.quality.subject import Subject, failing_rows, first_rows_of_customers
 
@@ -154,9 +155,11 @@ def _copy_words(check: Check, subject: Subject, rows: NDArray[np.bool_]) -> tupl
             "nothing must be done: such rows stay in one part of every split",
         )
     if check.rule == "near_copies":
+        exact = exact_words(subject.copies.num_exact_duplicates) if subject.copies else ()
         patterns = subject.copies.patterns if subject.copies else ()
         customers = subject.copies.num_customers if subject.copies else 0
-        found = f": {'; '.join(patterns)}" if patterns else ""
+        found = "; ".join(words for words in patterns if words not in exact)
+        found = f": {found}" if found else ""
         return (
             f"{customers} customers stand behind {subject.num_rows} rows{found}",
             "nothing must be done: copies of one customer stay in one part of every split",

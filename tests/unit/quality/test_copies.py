@@ -172,3 +172,29 @@ def precision_and_recall(found, truth):
 def num_pairs(groups):
     sizes = np.bincount(groups.reshape(-1))
     return int((sizes * (sizes - 1) // 2).sum())
+
+
+@pytest.mark.parametrize("size", [1e-7, 1.0, 1e9, 1e18, 1e300])
+def test_numbers_of_any_size_stay_apart(size):
+    columns, target = independent_columns(200)
+    for name in columns:
+        columns[name] = np.zeros_like(columns[name])
+    columns["amount"] = np.arange(200) * size
+    assert copy_groups(columns, target, WIDE, effort=Effort(0, 1)).num_customers == 200
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 3), st.integers(1, 5))
+def test_tables_of_any_shape_are_grouped_without_a_fault(seed, num_rows, num_columns, num_values):
+    rng = np.random.default_rng(seed)
+    kept = dict(list(WIDE.columns.items())[4 : 4 + num_columns])
+    contract = WIDE.model_copy(update={"columns": kept})
+    columns = {
+        name: rng.integers(-1, num_values, num_rows).astype(np.float64 if c.is_number else np.int32)
+        for name, c in kept.items()
+    }
+    target = rng.integers(0, 2, num_rows).astype(np.int8)
+    found = copy_groups(columns, target, contract)
+    rows = list(zip(*(columns[name].tolist() for name in kept), strict=True))
+    assert found.num_customers <= len(set(rows))
+    assert found.num_exact_duplicates == num_rows - len(set(rows))
