@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 Weights = tuple[NDArray[np.float32], ...]
 
+_CHUNK_ROWS = 8192  # bounds the float64 copy of the inputs
+
 
 @dataclass(frozen=True)
 class HiddenLayer:
@@ -76,8 +78,11 @@ class ModelSpec:
 
 def predict_logit(
     spec: ModelSpec, weights: Sequence[NDArray[np.floating]], inputs: NDArray[np.floating]
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Logits of n encoded rows.
+
+    Weights and inputs are float32, sums are float64: large terms of a basis cancel, and in float32
+    a row would score differently alone than among others.
 
     Args:
         spec: shape of the model.
@@ -85,26 +90,37 @@ def predict_logit(
         inputs: float32 (n, spec.inputs).
 
     Returns:
-        float32 (n,).
+        float64 (n,).
     """
-    remaining = [np.asarray(w, dtype=np.float32) for w in weights]
+    wide = [np.asarray(w, dtype=np.float32).astype(np.float64) for w in weights]
     rows = np.asarray(inputs, dtype=np.float32)
-    logit = np.zeros(len(rows), dtype=np.float32)
+    logit = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        logit[chunk] = _logit(spec, wide, rows[chunk].astype(np.float64))
+    return logit
+
+
+def _logit(
+    spec: ModelSpec, weights: Sequence[NDArray[np.float64]], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    remaining = list(weights)
+    logit = np.zeros(len(rows))
     if spec.linear:
         kernel, bias, *remaining = remaining
         logit = logit + (rows @ kernel)[:, 0] + bias[0]
     if spec.hidden:
         logit = logit + _network_logit(remaining, rows)
-    return logit.astype(np.float32)
+    return logit
 
 
 def _network_logit(
-    weights: Sequence[NDArray[np.float32]], rows: NDArray[np.float32]
-) -> NDArray[np.float32]:
+    weights: Sequence[NDArray[np.float64]], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
     *hidden, kernel, bias = weights
     for layer_kernel, layer_bias in zip(hidden[::2], hidden[1::2], strict=True):
         rows = np.maximum(rows @ layer_kernel + layer_bias, 0)
-    return (rows @ kernel)[:, 0] + bias[0]
+    return np.asarray((rows @ kernel)[:, 0] + bias[0], dtype=np.float64)
 
 
 def sigmoid(logit: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ all its values are true. Great Expectations is imported on use: that takes secon
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ def suite_verdicts(checks: Sequence[Check], subject: Subject, name: str) -> tupl
 def _run(checks: Sequence[Check], subject: Subject, name: str) -> Any:
     import great_expectations as gx
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # set anew by its import
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     frame = _gate_frame(checks, subject)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fedchurn.learning.keras_import import load_tensorflow
 from fedchurn.learning.keras_model import build_keras
 from fedchurn.registry.mlflow_tracking import TrackedRun
 from fedchurn.release.canonical import rows_to_columns
@@ -22,6 +23,7 @@ def log_keras_model(run: TrackedRun, release: Release) -> None:
     ``mlflow.keras.log_model(input_example=...)`` fails in 3.17 (it looks for its own example
     before writing it), so the example is an artifact of its own.
     """
+    load_tensorflow()
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
