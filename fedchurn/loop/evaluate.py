@@ -168,7 +168,7 @@ def _write(
     curves = feature_curves(run.model, features(contract), run.statistics)
     plots = save_evaluation_plots(
         folder / "plots",
-        rounds=rows,
+        rounds=[row for row in rows if row.round_num],  # an untrained model would dwarf the rest
         test=run.test,
         threshold=evaluation.choice.threshold,
         curves=curves,
