@@ -44,7 +44,7 @@ def test_a_module_that_talks_to_a_framework_is_named_for_it(entry: str) -> None:
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    for package in ("fedchurn", "flows", "tasks", "infra"):
+    for package in ("fedchurn", "flows", "tasks", "infra", "bentos"):
         for module in contracts.modules(package):
             assert not set(module.split(".")) & {"utils", "helpers", "common", "misc"}
 
@@ -78,7 +78,7 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield node.id
 
 
-@pytest.mark.parametrize("package", ["fedchurn", "flows", "tasks", "infra"])
+@pytest.mark.parametrize("package", ["fedchurn", "flows", "tasks", "infra", "bentos"])
 def test_nothing_works_at_import(package: str) -> None:
     for path in sorted((contracts.PROJECT / package).rglob("*.py")):
         found = {
