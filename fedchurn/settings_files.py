@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -81,13 +81,23 @@ def _yaml_file(path: Path) -> dict[str, Any]:
             where=str(path),
             next_step="check the path given to --config",
         ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"is not text in UTF-8 (byte {error.start + 1})",
+            where=str(path),
+            next_step="check the path given to --config, or save the file as UTF-8",
+        ) from error
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise SettingsError(f"is not YAML: {error}", where=str(path)) from error
+        raise SettingsError(
+            f"is not YAML: {error}", where=str(path), next_step="write lines like seed: 7"
+        ) from error
     if not isinstance(content, dict):
         raise SettingsError(
-            f"holds a {type(content).__name__}, not key: value lines", where=str(path)
+            f"holds a {type(content).__name__}, not key: value lines",
+            where=str(path),
+            next_step="write lines like seed: 7",
         )
     return content
 
@@ -108,9 +118,9 @@ def _merged(below: Any, above: Any) -> Any:
             index = int(key) if str(key).isdigit() else -1
             if not 0 <= index < len(items):
                 raise SettingsError(
-                    f"index {key!r} does not exist",
+                    f"a list of {len(items)} has no item {key!r}",
                     where="training",
-                    next_step=f"use 0 to {len(items) - 1}",
+                    next_step=f"items are counted from 0: the last is {len(items) - 1}",
                 )
             items[index] = _merged(items[index], value)
         return items
@@ -126,7 +136,11 @@ def _assigned(merged: dict[str, Any], text: str) -> dict[str, Any]:
     try:
         value: Any = yaml.safe_load(raw)
     except yaml.YAMLError as error:
-        raise SettingsError(f"the value of {text!r} is not YAML", where="--set") from error
+        raise SettingsError(
+            f"the value of {text!r} is not YAML",
+            where="--set",
+            next_step="put the text in quotes: --set 'key=\"text\"'",
+        ) from error
     for part in reversed(key.strip().split(".")):
         value = {part: value}
     result: dict[str, Any] = _merged(merged, value)
@@ -137,32 +151,62 @@ def _validated(merged: dict[str, Any], where: str) -> Settings:
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        lines = [_problem(e) for e in error.errors() if e["type"] != "too_short"]
+        problems = [_problem(e) for e in _causes(error)]
         raise SettingsError(
-            "; ".join(line for line, _ in lines),
+            "; ".join(what for what, _ in problems),
             where=where,
-            next_step="; ".join(dict.fromkeys(step for _, step in lines if step)),
+            next_step="; ".join(dict.fromkeys(step for _, step in problems)),
         ) from error
 
 
+def _causes(error: ValidationError) -> list[Any]:
+    """All problems; a list that is too short only because its items are wrong is not one more."""
+    found = error.errors()
+    return [e for e in found if e["type"] != "too_short"] or found
+
+
 def _problem(error: Any) -> tuple[str, str]:
-    path = ".".join(str(part) for part in error["loc"])
+    """What is wrong, and the next step."""
+    keys, models = _place(error["loc"])
+    path = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        return f"unknown setting {path!r}", nearest(str(error["loc"][-1]), _keys(error["loc"][:-1]))
-    return f"{path} = {error['input']!r}: {error['msg']}", ""
+        accepted = _accepted_keys(_place(error["loc"][:-1])[1])
+        return f"unknown setting {path!r}", nearest(keys[-1], accepted)
+    if error["type"] == "union_tag_invalid":
+        key, tag = str(error["ctx"]["discriminator"]).strip("'"), str(error["ctx"]["tag"])
+        return f"{path}.{key} = {tag!r} is not known", nearest(tag, _literals(models, key))
+    return f"{path} = {error['input']!r}: {error['msg']}", f"correct the value of {path}"
 
 
-def _keys(path: Sequence[Any]) -> list[str]:
-    """Accepted keys of the record at a path, through lists and tagged unions."""
-    model: type[BaseModel] = Settings
-    for part in path:
-        field = model.model_fields.get(str(part))
-        models = _models(field.annotation) if field else []
-        if len(models) == 1:
-            model = models[0]
-        elif models:
-            return sorted({key for m in models for key in m.model_fields})
-    return sorted(model.model_fields)
+def _place(location: Sequence[str | int]) -> tuple[list[str], list[type[BaseModel]]]:
+    """Keys as people write them, and the records that may stand there.
+
+    Pydantic names the branch of a tagged union inside the location; people do not write it.
+    """
+    keys: list[str] = []
+    models: list[type[BaseModel]] = [Settings]
+    for part in location:
+        tagged = [m for m in models if part in _all_literals(m)]
+        if tagged and not any(part in m.model_fields for m in models):
+            models = tagged
+            continue
+        keys.append(str(part))
+        fields = [m.model_fields[str(part)] for m in models if str(part) in m.model_fields]
+        models = [inner for f in fields for inner in _models(f.annotation)] or models
+    return keys, models
+
+
+def _accepted_keys(models: Sequence[type[BaseModel]]) -> list[str]:
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _literals(models: Sequence[type[BaseModel]], key: str) -> list[str]:
+    fields = [m.model_fields[key] for m in models if key in m.model_fields]
+    return [str(value) for f in fields for value in get_args(f.annotation)]
+
+
+def _all_literals(model: type[BaseModel]) -> list[Any]:
+    return [value for f in model.model_fields.values() for value in get_args(f.annotation)]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -21,6 +21,9 @@ Data = Annotated[
     ),
 ]
 Query = Annotated[str | None, typer.Option("--query", help="SQL query, when --data is a URL.")]
+Sheet = Annotated[
+    str | None, typer.Option("--sheet", help="Sheet of an xlsx file; the contract's by default.")
+]
 Recipe = Annotated[str | None, typer.Option("--recipe", help="Name of a training recipe.")]
 
 
@@ -34,7 +37,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def flow_values(
-    contract: str | None, data: list[str] | None, query: str | None, recipe: str | None
+    contract: str | None,
+    data: list[str] | None = None,
+    query: str | None = None,
+    recipe: str | None = None,
+    sheet: str | None = None,
 ) -> dict[str, Any]:
     """Nested settings behind the options of a verb."""
     located: dict[str, Any] = {}
@@ -44,6 +51,8 @@ def flow_values(
         located["clients"] = data
     if query:
         located["query"] = query
+    if sheet:
+        located["sheet"] = sheet
     given = {"contract": contract, "recipe": recipe, "data": located or None}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -62,7 +71,7 @@ def sample_verb(
     from fedchurn.contract.load import load_contract
     from fedchurn.data.sample import generate_sample, write_sample
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     loaded = load_contract(settings.contract)
     frame = generate_sample(loaded, rows=rows, seed=settings.seed, scenario=scenario)
     write_sample(frame, out, loaded, seed=settings.seed, scenario=scenario)
@@ -75,6 +84,7 @@ def validate_verb(
     contract: Contract = None,
     data: Data = None,
     query: Query = None,
+    sheet: Sheet = None,
     config: Config = None,
     assignments: Set = None,
     json_output: Json = False,
@@ -83,7 +93,7 @@ def validate_verb(
     from fedchurn.contract.load import load_contract
     from fedchurn.loop.validate import validate_stage
 
-    settings = settings_from(config, assignments, flow_values(contract, data, query, None))
+    settings = settings_from(config, assignments, flow_values(contract, data, query, sheet=sheet))
     result = validate_stage(settings, load_contract(settings.contract))
     for warning in result["warnings"]:
         print(f"warning: {warning}")
@@ -102,6 +112,7 @@ def train_verb(
     contract: Contract = None,
     data: Data = None,
     query: Query = None,
+    sheet: Sheet = None,
     recipe: Recipe = None,
     config: Config = None,
     assignments: Set = None,
@@ -110,7 +121,8 @@ def train_verb(
     """Validate, train federatedly, evaluate, register, and promote or refuse."""
     from fedchurn.cli.training_output import run_train_flow, tell_outcome
 
-    settings = settings_from(config, assignments, flow_values(contract, data, query, recipe))
+    values = flow_values(contract, data, query, recipe, sheet)
+    settings = settings_from(config, assignments, values)
     outcome = run_train_flow(settings)
     tell_outcome(outcome)
     return outcome
@@ -121,6 +133,7 @@ def crossval_verb(
     contract: Contract = None,
     data: Data = None,
     query: Query = None,
+    sheet: Sheet = None,
     recipe: Recipe = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 5,
     config: Config = None,
@@ -131,7 +144,8 @@ def crossval_verb(
     from fedchurn.contract.load import load_contract
     from fedchurn.loop.crossval import crossval, crossval_table
 
-    settings = settings_from(config, assignments, flow_values(contract, data, query, recipe))
+    values = flow_values(contract, data, query, recipe, sheet)
+    settings = settings_from(config, assignments, values)
     result = crossval(settings, load_contract(settings.contract), num_folds=folds)
     print(crossval_table(result))
     return result

@@ -36,7 +36,7 @@ def promote_verb(
     """Put a version into production by hand; the journal says who and why."""
     from fedchurn.loop.production import promote_by_hand
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     entry = promote_by_hand(settings, version, expect, note)
     print(f"in production: {entry.title}")
     return entry_result(entry)
@@ -53,7 +53,7 @@ def rollback_verb(
     """Put the version that was live before back into production."""
     from fedchurn.loop.production import rollback_production
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     entry = rollback_production(settings, note)
     print(f"in production again: {entry.title}")
     return entry_result(entry)
@@ -70,7 +70,7 @@ def why_verb(
     """Say why a release was promoted or refused."""
     from fedchurn.loop.production import open_journal
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     entries = open_journal(settings).why(release)
     for entry in entries:
         print(f"{entry.time}  {entry.action:12} {entry.title}  by {entry.actor}  {entry.note}")
@@ -91,7 +91,7 @@ def live_at_verb(
     from fedchurn.loop.production import open_journal
     from fedchurn.registry.entry import moment
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     entry = open_journal(settings).live_at(moment(time))
     print(entry.title if entry else f"nothing was in production at {time}")
     return entry_result(entry) if entry else {"version": None, "release_id": None}
@@ -107,7 +107,7 @@ def history_verb(
     """Show all that happened to production, oldest first."""
     from fedchurn.loop.production import open_journal
 
-    settings = settings_from(config, assignments, flow_values(contract, None, None, None))
+    settings = settings_from(config, assignments, flow_values(contract))
     entries = open_journal(settings).history()
     for entry in entries:
         print(f"{entry.time}  {entry.action:12} {entry.title}  by {entry.actor}")

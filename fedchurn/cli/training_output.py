@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fedchurn.errors import ReleaseError, SettingsError
+from fedchurn.contract.load import load_contract
+from fedchurn.errors import FedchurnError, ReleaseError, SettingsError
 from fedchurn.federation.state import RoundRecord
+from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.settings import Settings
 
 BAR_WIDTH = 30
+MIN_FREE_BYTES = 64 * 2**20  # a run on the sample, with the embedded stores, writes about 20 MiB
 
 
 def run_train_flow(settings: Settings) -> dict[str, Any]:
@@ -24,9 +28,27 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
         the outcome of ``judge_and_promote`` with the figures of the evaluation.
     """
     _embed(settings)
+    _refuse_early(settings)
     tell = _draw_bar if sys.stderr.isatty() else _print_round
-    outcome: dict[str, Any] = _train_flow()(settings, tell)
+    train = _train_flow()
+    try:
+        outcome: dict[str, Any] = train(settings, tell)
+    except RuntimeError as error:
+        if "ephemeral Prefect API server" not in str(error):
+            raise
+        raise _silent_prefect() from error
     return outcome
+
+
+def _silent_prefect() -> FedchurnError:
+    seconds = os.environ.get("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "some")
+    return FedchurnError(
+        f"the embedded Prefect server did not answer within {seconds} seconds",
+        where=os.environ["PREFECT_HOME"],
+        next_step="run again when the machine is less busy, raise"
+        " PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start a server (make up) and set"
+        " PREFECT_API_URL",
+    )
 
 
 def _embed(settings: Settings) -> None:
@@ -35,21 +57,39 @@ def _embed(settings: Settings) -> None:
     Errors are told by the verb, so Prefect's own log of them (with tracebacks) is kept back.
 
     Raises:
-        ReleaseError: home cannot be written.
+        ReleaseError: home cannot be written, or its disk is full.
     """
     home = settings.home.resolve() / "prefect"
     try:
         home.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(home).free
     except OSError as error:
         raise ReleaseError(
             f"cannot be written: {error.strerror or error}",
             where=str(error.filename or home),
             next_step="give rights there, or set home to another folder (--set home=FOLDER)",
         ) from error
+    if free_bytes < MIN_FREE_BYTES:
+        raise ReleaseError(
+            f"only {free_bytes / 2**20:.1f} MiB are free, {MIN_FREE_BYTES / 2**20:.0f} are needed",
+            where=str(settings.home.resolve()),
+            next_step="make room there, or set home to another folder (--set home=FOLDER)",
+        )
     os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     for chatty in ("great_expectations", "mlflow", "flwr", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _refuse_early(settings: Settings) -> None:
+    """What the flow would refuse first, told before Prefect has started: that takes seconds.
+
+    Raises:
+        ContractError: there is no such contract, or it has problems.
+        TrackingError: MLflow is away.
+    """
+    load_contract(settings.contract)
+    check_reachable(settings.tracking_uri)
 
 
 def _train_flow() -> Callable[..., Any]:

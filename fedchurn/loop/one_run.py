@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
+from fedchurn.contract.load import load_contract
 from fedchurn.errors import BusyError, ReleaseError
 from fedchurn.settings import Settings
 
@@ -17,9 +18,10 @@ def one_run(settings: Settings) -> Iterator[None]:
 
     Raises:
         BusyError: another run of the same contract is under way.
+        ContractError: there is no such contract.
         ReleaseError: the home folder cannot be written.
     """
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in settings.contract)
+    name = load_contract(settings.contract).contract  # the same for a name and for its path
     path = settings.home.resolve() / "locks" / f"train-{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +29,7 @@ def one_run(settings: Settings) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise BusyError(
-            f"another training of contract {settings.contract!r} is under way",
+            f"another training of contract {name!r} is under way",
             where=str(path),
             next_step="wait for it, or give this run another home (--set home=FOLDER)",
         ) from None

@@ -46,12 +46,12 @@ def stage_folder(home: Path, name: str, key: str) -> Path:
 
 def finished_stage(home: Path, name: str, key: str) -> StageResult | None:
     """The result of a complete stage, or None."""
-    path = stage_folder(home, name, key) / _RESULT
+    folder = stage_folder(home, name, key)
     try:
-        result: StageResult = json.loads(path.read_text(encoding="utf-8"))
+        result: StageResult = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return {**result, "reused": True}
+    return {**result, "folder": str(folder), "reused": True}
 
 
 def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResult]) -> StageResult:
@@ -73,14 +73,21 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
         partial.mkdir(parents=True)
         result = {**work(partial), "folder": str(folder), "key": key, "reused": False}
         (partial / _RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+        if (finished := finished_stage(home, name, key)) is not None:
+            return finished  # by another process meanwhile, which may be reading it
         shutil.rmtree(folder, ignore_errors=True)  # an older one without its result file
         partial.rename(folder)
     except OSError as error:
         raise ReleaseError(
             f"cannot be written: {error.strerror or error}",
-            where=str(error.filename or folder),
+            where=_shown(error.filename, partial, folder),
             next_step="make room or give rights there, or set home to another folder",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
+
+
+def _shown(name: Any, partial: Path, folder: Path) -> str:
+    """The file that could not be written, under the name it would have had."""
+    return str(name or folder).replace(str(partial), str(folder))

@@ -46,7 +46,8 @@ def suite_verdicts(checks: Sequence[Check], subject: Subject, name: str) -> tupl
 def _run(checks: Sequence[Check], subject: Subject, name: str) -> Any:
     import great_expectations as gx
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # set anew by its import
+    for chatty in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # set anew by its import
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     frame = _gate_frame(checks, subject)

@@ -134,7 +134,9 @@ class Journal:
             raise PromotionError(
                 f"the journal knows no release {release!r}",
                 where=str(self.path),
-                next_step=nearest(release, known),
+                next_step=nearest(release, known)
+                if known
+                else "nothing happened yet; `fedchurn train` makes a first model",
             )
         return found
 
