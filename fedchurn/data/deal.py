@@ -257,8 +257,8 @@ def _check_clients(names: list[str], sizes: NDArray[np.int64], floor: Floor, sch
 def _check_num_clients(num_clients: int, customers: Customers) -> None:
     if num_clients < 1 or num_clients > len(customers):
         raise SplitError(
-            f"behind {len(customers.of_row)} rows stand too few different customers "
-            f"({len(customers)}) for {num_clients} clients",
+            f"{len(customers.of_row)} rows hold {len(customers)} different customers, which cannot "
+            f"be dealt to {num_clients} clients",
             where="num_clients",
             next_step="look for duplicated rows in the source, or give a number from 1 to the "
             "number of customers",

@@ -47,7 +47,8 @@ def _number_curve(
     encoding: NumberEncoding, weights: NDArray[np.float64], pooled: Statistics, model: Scorer
 ) -> FeatureCurve:
     sums = pooled.numbers[encoding.name]
-    low, high = (sums.low, sums.high) if sums.count else (0.0, 1.0)
+    # Where no client had k values, nobody told a range: low is the largest float then.
+    low, high = (sums.low, sums.high) if sums.low <= sums.high else (0.0, 1.0)
     grid = np.linspace(low, high, NUM_POINTS)
     values = np.concatenate([grid, [encoding.fill, np.nan]])
     added = _added(encoding, weights, values)
