@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -54,11 +55,13 @@ def run_on_engine(
     if engine == "inprocess":
         from fedchurn.federation.flower_grid import run_in_process
 
+        _quiet_flower()
         tables = {client: load_client_table(path) for client, path in client_files.items()}
         run_in_process(keep, {c: ClientSession(table, contract) for c, table in tables.items()})
     elif engine == "ray":
         from fedchurn.federation.flower_ray import run_in_ray
 
+        _quiet_flower()
         run_in_ray(keep, client_files, partial(ClientSession, contract=contract))
     else:
         raise SettingsError(
@@ -67,3 +70,8 @@ def run_on_engine(
             next_step=nearest(engine, ENGINES),
         )
     return results[0]
+
+
+def _quiet_flower() -> None:
+    """Flower tells every aggregation at INFO; its own level setting is read before ours is made."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)

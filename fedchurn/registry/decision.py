@@ -99,9 +99,11 @@ def decide(
 
 
 _ADVICE = {
-    "accuracy": "look at the data and quality report, add rows or features, or train longer",
+    "accuracy": "look at the data and quality report, add rows or features; if these rows allow no "
+    "more, set promotion.min_accuracy to what they do allow",
     "majority": "choose the threshold for another objective, or add features that tell churners",
-    "roc_auc": "look at the data and quality report, add rows or features, or train longer",
+    "roc_auc": "look at the data and quality report, add rows or features; if these rows allow no "
+    "more, set promotion.min_auc to what they do allow",
     "same_model": "nothing is needed: this model is in production already",
     "comparison": "evaluate the champion on the challenger's test rows, then promote again",
     "better": "keep the champion, or train on newer rows or with another recipe",
