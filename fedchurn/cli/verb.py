@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -46,6 +47,9 @@ def verb(work: Callable[..., Result]) -> Callable[..., None]:
         except FedchurnError as error:
             _fail(f"{error}", error.to_dict(), as_json)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:  # the reader (head, less) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
         except Exception as error:
             told = _unexpected(error)
             _fail(f"{told['what']}\n  next: {told['next_step']}", told, as_json)
