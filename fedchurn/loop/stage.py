@@ -69,7 +69,7 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
     folder = stage_folder(home, name, key)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_leftovers(folder)
         partial.mkdir(parents=True)
         result = {**work(partial), "folder": str(folder), "key": key, "reused": False}
         (partial / _RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -86,6 +86,24 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What killed processes were writing for this stage."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        pid = int(left.suffix[1:])
+        if pid == os.getpid() or not _is_running(pid):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def _shown(name: Any, partial: Path, folder: Path) -> str:
