@@ -171,11 +171,17 @@ def _silo(
         )
     texts = np.asarray(["(missing)" if v is None else str(v) for v in values], dtype=object)
     names, codes = np.unique(texts, return_inverse=True)
-    cells = np.bincount(
-        customers.of_row * len(names) + codes, minlength=len(customers) * len(names)
-    )
-    counts = cells.reshape(len(customers), len(names))
-    return [f"{column}={name}" for name in names], counts.argmax(axis=1).astype(np.intp)
+    return [f"{column}={name}" for name in names], _commonest(customers, codes)
+
+
+def _commonest(customers: Customers, codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Per customer the code that most of its rows have, the smallest of equally common ones."""
+    num_codes = int(codes.max(initial=0)) + 1
+    cells, counts = np.unique(customers.of_row * num_codes + codes, return_counts=True)
+    owner, code = np.divmod(cells, num_codes)
+    order = np.lexsort((code, -counts, owner))
+    first = np.unique(owner[order], return_index=True)[1]
+    return code[order][first].astype(np.intp)
 
 
 def _shared_out(customers: Customers, seed: int, shares: NDArray[np.float64]) -> NDArray[np.intp]:

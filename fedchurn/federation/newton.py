@@ -6,11 +6,13 @@ clients, so the result is the pooled model at any skew. One candidate model per 
 once; the federated validation metric picks among them.
 
 For ridge r:  J(w) = sum_clients loss(w) + r/2 |w without bias|^2,  w' = w - t H^-1 g, where the
-damping t is halved whenever J rose (Boyd and Vandenberghe 2004, section 9.5).
+damping t is halved whenever J rose (Boyd and Vandenberghe 2004, section 9.5). J is compared between
+rounds that the same clients answered: other rows have another J.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +68,7 @@ class Newton:
             "newton.direction": np.zeros(shape),
             "newton.damping": np.ones(len(self.ridges)),
             "newton.objective": np.full(len(self.ridges), np.inf),
+            "newton.roster": np.zeros(len(self.ridges), dtype=np.uint64),
         }
         return RoundState(0, _candidates(memory["newton.weights"]), memory)
 
@@ -85,12 +88,19 @@ class Newton:
         self, state: RoundState, replies: Sequence[Reply]
     ) -> tuple[tuple[Weights, ...], Memory]:
         loss, gradient, hessian = (_added(replies, f"newton.{p}") for p in _PARTS)
+        roster = np.full(len(self.ridges), _roster_number(replies), dtype=np.uint64)
+        before = dict(state.memory)
+        if not np.array_equal(roster, before["newton.roster"]):
+            before["newton.objective"] = np.full(len(self.ridges), np.inf)
         steps = [
-            self._candidate_step(state.memory, k, float(loss[k]), gradient[k], hessian[k])
+            self._candidate_step(before, k, float(loss[k]), gradient[k], hessian[k])
             for k in range(len(self.ridges))
         ]
-        memory = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
-        return _candidates(memory["newton.weights"]), memory
+        memory: Memory = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+        return _candidates(np.asarray(memory["newton.weights"], dtype=np.float64)), {
+            **memory,
+            "newton.roster": roster,
+        }
 
     def _candidate_step(
         self, memory: Memory, k: int, loss: float, gradient: FloatArray, hessian: FloatArray
@@ -136,6 +146,12 @@ def _added(replies: Sequence[Reply], name: str) -> FloatArray:
     for part in rest:
         total += part
     return total
+
+
+def _roster_number(replies: Sequence[Reply]) -> int:
+    """A number that is equal for equal sets of clients."""
+    names = "\0".join(sorted(reply.client for reply in replies))
+    return int.from_bytes(hashlib.sha256(names.encode()).digest()[:8], "little")
 
 
 def _candidates(weights: FloatArray) -> tuple[Weights, ...]:
