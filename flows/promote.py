@@ -8,13 +8,19 @@ from prefect import flow
 
 from fedchurn.loop.one_run import one_run
 from flows.settings import flow_settings
-from flows.train import ended
+from flows.train import TURN_SECONDS, ended
 from tasks.registry import find_registered, promote_or_refuse
 from tasks.training import check_tracking
 from tasks.validation import validate_rows
 
 
-@flow(name="promote", flow_run_name="promote-{contract}", validate_parameters=True)
+@flow(
+    name="promote",
+    flow_run_name="promote-{contract}",
+    validate_parameters=True,
+    persist_result=False,
+    result_serializer="json",  # a failure is written down even so, else as a pickle
+)
 def promote(
     contract: str = "ecommerce",
     version: str | None = None,
@@ -25,7 +31,7 @@ def promote(
     """Judge a registered version (the newest by default) on the test rows of ``data``."""
     settings = flow_settings(contract, data, None, config, assignments)
     plain = settings.model_dump(mode="json")
-    with one_run(settings):
+    with one_run(settings, wait_seconds=TURN_SECONDS):
         check_tracking(plain)
         registered = find_registered(plain, version)
         validated = validate_rows(plain)

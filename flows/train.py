@@ -9,14 +9,23 @@ from prefect.states import Completed, State
 
 from fedchurn.loop.one_run import one_run
 from fedchurn.settings import Settings
+from flows.embedded_server import prefect_server
 from flows.settings import flow_settings
 from tasks.progress import OnRound, listening
 from tasks.registry import promote_or_refuse, register_release
 from tasks.training import check_tracking, evaluate_model, train_federated
 from tasks.validation import validate_rows
 
+TURN_SECONDS = 6 * 3600.0  # a deployed run waits for its turn: nobody is there to start it again
 
-@flow(name="train", flow_run_name="train-{contract}", validate_parameters=True)
+
+@flow(
+    name="train",
+    flow_run_name="train-{contract}",
+    validate_parameters=True,
+    persist_result=False,
+    result_serializer="json",  # a failure is written down even so, else as a pickle
+)
 def train(
     contract: str = "ecommerce",
     data: str | list[str] | None = None,
@@ -30,25 +39,34 @@ def train(
     failure. Bad rows, an absent server or a round below quorum end Failed, with the reason.
     """
     settings = flow_settings(contract, data, recipe, config, assignments)
-    return ended(train_and_promote(settings))
+    return ended(train_and_promote(settings, wait_seconds=TURN_SECONDS))
 
 
-@flow(name="train", flow_run_name="train-embedded")
+@flow(
+    name="train",
+    flow_run_name="train-embedded",
+    persist_result=False,
+    result_serializer="json",
+)
 def _train_resolved(settings: dict[str, Any]) -> Any:
     return ended(train_and_promote(Settings.model_validate(settings)))
 
 
 def train_embedded(settings: Settings, on_round: OnRound) -> dict[str, Any]:
     """The same flow in this process, for settings that are resolved; ``on_round`` sees rounds."""
-    with listening(on_round):
+    with prefect_server(settings.home), listening(on_round):
         result: dict[str, Any] = _train_resolved(settings.model_dump(mode="json"))
     return result
 
 
-def train_and_promote(settings: Settings) -> dict[str, Any]:
-    """The tasks of ``train``, one run at a time per contract."""
+def train_and_promote(settings: Settings, *, wait_seconds: float = 0.0) -> dict[str, Any]:
+    """The tasks of ``train``, one run at a time per contract; ``wait_seconds`` is how long at most.
+
+    Raises:
+        FedchurnError: what a task found, or another run of the contract is under way.
+    """
     plain = settings.model_dump(mode="json")
-    with one_run(settings):
+    with one_run(settings, wait_seconds=wait_seconds):
         check_tracking(plain)
         validated = validate_rows(plain)
         trained = train_federated(plain, validated)
@@ -97,4 +115,6 @@ def outcome(
 def ended(result: dict[str, Any]) -> State[dict[str, Any]]:
     """A completed state that is named after the outcome."""
     message = f"{result['release_id']} (version {result['version']}): {result['summary']}"
+    if reused := result.get("reused_stages"):
+        message += f" Not run again: {', '.join(reused)}."
     return Completed(name=str(result["outcome"]).capitalize(), message=message, data=result)

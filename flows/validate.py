@@ -10,7 +10,13 @@ from flows.settings import flow_settings
 from tasks.validation import validate_rows
 
 
-@flow(name="validate", flow_run_name="validate-{contract}", validate_parameters=True)
+@flow(
+    name="validate",
+    flow_run_name="validate-{contract}",
+    validate_parameters=True,
+    persist_result=False,
+    result_serializer="json",  # a failure is written down even so, else as a pickle
+)
 def validate(
     contract: str = "ecommerce",
     data: str | list[str] | None = None,

@@ -21,6 +21,7 @@ from tasks.retrying import is_passing
     retry_delay_seconds=[2, 10],
     retry_condition_fn=is_passing,
     timeout_seconds=1800,
+    persist_result=False,
 )
 def register_release(
     settings: dict[str, Any],
@@ -40,6 +41,7 @@ def register_release(
     retry_delay_seconds=[2, 10],
     retry_condition_fn=is_passing,
     timeout_seconds=1800,
+    persist_result=False,
 )
 def promote_or_refuse(
     settings: dict[str, Any], validated: dict[str, Any], registered: dict[str, Any]
@@ -53,7 +55,14 @@ def promote_or_refuse(
     return outcome
 
 
-@task(name="find version", retries=2, retry_delay_seconds=[1, 3], retry_condition_fn=is_passing)
+@task(
+    name="find version",
+    retries=2,
+    retry_delay_seconds=[1, 3],
+    retry_condition_fn=is_passing,
+    timeout_seconds=300,
+    persist_result=False,
+)
 def find_registered(settings: dict[str, Any], version: str | None) -> dict[str, Any]:
     """A registered version, the newest by default; see ``registered_version``."""
     return registered_version(Settings.model_validate(settings), version)

@@ -9,12 +9,5 @@ from fedchurn.errors import FedchurnError, TrackingError
 
 def is_passing(_task: Any, _run: Any, state: Any) -> bool:
     """Whether a failed task may succeed when tried again: servers come back, wrong rows do not."""
-    try:
-        state.result(raise_on_failure=True)
-    except TrackingError:
-        return True
-    except FedchurnError:
-        return False
-    except Exception:
-        return True
-    return False
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TrackingError) or not isinstance(error, FedchurnError)

@@ -13,7 +13,7 @@ from fedchurn.loop.evaluate import evaluate_stage
 from fedchurn.loop.tracked_training import federate_tracked
 from fedchurn.settings import Settings
 from tasks.artifacts import publish_evaluation, publish_rounds
-from tasks.progress import round_reporter
+from tasks.progress import RoundProgress
 from tasks.retrying import is_passing
 
 
@@ -23,6 +23,7 @@ from tasks.retrying import is_passing
     retry_delay_seconds=[1, 3],
     retry_condition_fn=is_passing,
     timeout_seconds=60,
+    persist_result=False,
 )
 def check_tracking(settings: dict[str, Any]) -> str:
     """The tracking URI, when MLflow answers; asked before training, never after."""
@@ -39,20 +40,28 @@ def check_tracking(settings: dict[str, Any]) -> str:
     retry_delay_seconds=2,
     retry_condition_fn=is_passing,
     timeout_seconds=24 * 3600,
+    persist_result=False,
 )
 def train_federated(settings: dict[str, Any], validated: dict[str, Any]) -> dict[str, Any]:
     """Statistics, rounds and score sums; see ``federate_stage``."""
     resolved = Settings.model_validate(settings)
     contract = load_contract(resolved.contract)
-    result = federate_tracked(
-        resolved, contract, validated, lambda: round_reporter(contract.contract)
-    )
+    progress = RoundProgress(contract.contract)
+    result = federate_tracked(resolved, contract, validated, progress.begin)
+    progress.end()
     rounds = json.loads((Path(result["folder"]) / "rounds.json").read_text(encoding="utf-8"))
     publish_rounds(contract.contract, rounds["records"])
     return result
 
 
-@task(name="evaluate model", retries=1, retry_condition_fn=is_passing, timeout_seconds=4 * 3600)
+@task(
+    name="evaluate model",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_passing,
+    timeout_seconds=4 * 3600,
+    persist_result=False,
+)
 def evaluate_model(
     settings: dict[str, Any], validated: dict[str, Any], trained: dict[str, Any]
 ) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tasks.retrying import is_passing
     retry_delay_seconds=2,
     retry_condition_fn=is_passing,
     timeout_seconds=3600,
+    persist_result=False,
 )
 def validate_rows(settings: dict[str, Any]) -> dict[str, Any]:
     """Validated, split client tables; see ``validate_stage``."""

@@ -13,8 +13,12 @@ from fedchurn.settings import Settings
 
 
 @contextmanager
-def one_run(settings: Settings) -> Iterator[None]:
+def one_run(settings: Settings, *, wait_seconds: float = 0.0) -> Iterator[None]:
     """Holds the contract's lock; the operating system frees it when the process dies.
+
+    Args:
+        settings: name the contract and home.
+        wait_seconds: how long to wait for another run to end; a person is told at once.
 
     Raises:
         BusyError: another run of the same contract is under way.
@@ -25,7 +29,7 @@ def one_run(settings: Settings) -> Iterator[None]:
     path = settings.home.resolve() / "locks" / f"train-{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
+        lock = FileLock(path, timeout=wait_seconds)
         lock.acquire()
     except Timeout:
         raise BusyError(
