@@ -1,1 +1,1 @@
-"""Ratios against the peers, each measured in one run; see ``python -m benchmarks.rounds``."""
+"""Ratios against the peers, each measured in one run; see ``python -m benchmarks``."""
