@@ -55,7 +55,7 @@ def verb(work: Callable[..., Result]) -> Callable[..., None]:
             _fail(f"{told['what']}\n  next: {told['next_step']}", told, as_json)
             raise typer.Exit(1) from None
         if as_json:
-            print(json.dumps(result, default=str))
+            print(_json_line(result))
         if code := int(result.get("exit_code", 0)):
             raise typer.Exit(code)
 
@@ -64,10 +64,16 @@ def verb(work: Callable[..., Result]) -> Callable[..., None]:
     return run
 
 
+def _json_line(result: Result) -> str:
+    """One line of strict JSON: what is not a finite number is null."""
+    plain = json.dumps(result, default=str)
+    return json.dumps(json.loads(plain, parse_constant=lambda _constant: None))
+
+
 def _fail(message: str, told: Result, as_json: bool) -> None:
     print(f"fedchurn: {message}", file=sys.stderr)
     if as_json:
-        print(json.dumps(told, default=str))
+        print(_json_line(told))
 
 
 def _unexpected(error: Exception) -> Result:
