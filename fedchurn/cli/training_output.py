@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.contract.load import load_contract
-from fedchurn.errors import FedchurnError, ReleaseError, SettingsError
+from fedchurn.errors import ReleaseError, SettingsError
 from fedchurn.federation.state import RoundRecord
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.settings import Settings
@@ -30,25 +30,8 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
     _embed(settings)
     _refuse_early(settings)
     tell = _draw_bar if sys.stderr.isatty() else _print_round
-    train = _train_flow()
-    try:
-        outcome: dict[str, Any] = train(settings, tell)
-    except RuntimeError as error:
-        if "ephemeral Prefect API server" not in str(error):
-            raise
-        raise _silent_prefect() from error
+    outcome: dict[str, Any] = _train_flow()(settings, tell)
     return outcome
-
-
-def _silent_prefect() -> FedchurnError:
-    seconds = os.environ.get("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "some")
-    return FedchurnError(
-        f"the embedded Prefect server did not answer within {seconds} seconds",
-        where=os.environ["PREFECT_HOME"],
-        next_step="run again when the machine is less busy, raise"
-        " PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start a server (make up) and set"
-        " PREFECT_API_URL",
-    )
 
 
 def _embed(settings: Settings) -> None:

@@ -1,10 +1,11 @@
 """Round 0: what a client tells about its columns, so that one encoder fits all.
 
 A client reports sums, counts and histograms over ranges that the contract fixes; no reported cell
-stands for fewer than ``min_cell_rows`` rows (k). Number histograms merge neighbouring cells until
-each group reaches k and spread the group evenly, so totals are kept; category cells below k are
-reported as 0 and counted in ``num_suppressed``. ``low`` and ``high`` are means of the k smallest
-and k largest values, never one customer's value.
+stands for fewer than ``min_cell_rows`` rows (k), and none can be found by subtraction. Number
+histograms merge neighbouring cells until each group reaches k and spread the group evenly; fewer
+than k missing values are reported as the median. A label, an unknown or a missing category held by
+fewer than k rows is counted with the most common label. ``low`` and ``high`` are means of the k
+smallest and k largest values. k counts rows: copies of one customer count each.
 """
 
 from __future__ import annotations
@@ -66,20 +67,17 @@ class CategoryCounts:
         cells: rows per label, (number of labels,).
         missing: rows without a value.
         unknown: rows with a label that the contract does not know.
-        num_suppressed: rows in cells that were too small to report.
     """
 
     cells: FloatArray
     missing: float
     unknown: float
-    num_suppressed: float
 
     def __add__(self, other: CategoryCounts) -> CategoryCounts:
         return CategoryCounts(
             self.cells + other.cells,
             self.missing + other.missing,
             self.unknown + other.unknown,
-            self.num_suppressed + other.num_suppressed,
         )
 
 
@@ -135,26 +133,25 @@ def client_statistics(
 
 def _number_sums(values: FloatArray, edges: FloatArray, min_cell_rows: int) -> NumberSums:
     present = values[~np.isnan(values)]
-    missing = _reportable(len(values) - len(present), min_cell_rows)
+    missing = len(values) - len(present)
     if len(present) < min_cell_rows:
         empty = np.zeros(len(edges) + 1)
-        return NumberSums(0.0, missing, 0.0, 0.0, _NO_LOW, -_NO_LOW, empty)
+        return NumberSums(0.0, float(len(values)), 0.0, 0.0, _NO_LOW, -_NO_LOW, empty)
+    if missing < min_cell_rows:
+        present = np.concatenate([present, np.full(missing, np.median(present))])
+        missing = 0
     counts = np.bincount(np.searchsorted(edges, present, side="right"), minlength=len(edges) + 1)
     lowest = np.partition(present, min_cell_rows - 1)[:min_cell_rows]
     highest = np.partition(present, -min_cell_rows)[-min_cell_rows:]
     return NumberSums(
         float(len(present)),
-        missing,
+        float(missing),
         float(present.sum()),
         float(np.square(present).sum()),
         float(lowest.mean()),
         float(highest.mean()),
         merge_small_cells(counts, min_cell_rows),
     )
-
-
-def _reportable(num_rows: int, min_cell_rows: int) -> float:
-    return float(num_rows) if num_rows >= min_cell_rows else 0.0
 
 
 def merge_small_cells(counts: NDArray[np.integer], min_cell_rows: int) -> FloatArray:
@@ -189,12 +186,14 @@ def _category_counts(
     codes: NDArray[np.generic], num_labels: int, min_cell_rows: int
 ) -> CategoryCounts:
     whole = codes.astype(np.int64)
-    counts = np.bincount(whole[whole >= 0], minlength=num_labels).astype(np.float64)
-    missing = _reportable(int(np.sum(whole == MISSING)), min_cell_rows)
-    unknown = _reportable(int(np.sum(whole == UNKNOWN)), min_cell_rows)
-    small = counts < min_cell_rows
-    suppressed = float(counts[small].sum())
-    return CategoryCounts(np.where(small, 0.0, counts), missing, unknown, suppressed)
+    counts = np.bincount(whole[whole >= 0], minlength=num_labels)
+    cells = np.concatenate([counts, [np.sum(whole == MISSING), np.sum(whole == UNKNOWN)]])
+    small = cells < min_cell_rows
+    common = int(np.argmax(cells))
+    reported = np.where(small, 0, cells).astype(np.float64)
+    if not small[common]:
+        reported[common] += cells[small].sum()
+    return CategoryCounts(reported[:-2], float(reported[-2]), float(reported[-1]))
 
 
 def statistics_to_arrays(statistics: Statistics) -> dict[str, FloatArray]:
@@ -207,7 +206,7 @@ def statistics_to_arrays(statistics: Statistics) -> dict[str, FloatArray]:
         arrays[f"number:{name}"] = np.concatenate([scalars, sums.cells])
     for name, counts in statistics.categories.items():
         arrays[f"category:{name}"] = np.concatenate(
-            [[counts.missing, counts.unknown, counts.num_suppressed], counts.cells]
+            [[counts.missing, counts.unknown], counts.cells]
         )
     return arrays
 
@@ -223,8 +222,7 @@ def statistics_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Statist
             count, missing, total, squares, low, high = (float(v) for v in array[:6])
             numbers[name] = NumberSums(count, missing, total, squares, low, high, array[6:])
         elif kind == "category":
-            missing, unknown, suppressed = (float(v) for v in array[:3])
-            categories[name] = CategoryCounts(array[3:], missing, unknown, suppressed)
+            categories[name] = CategoryCounts(array[2:], float(array[0]), float(array[1]))
     num_rows, num_positive = (float(v) for v in np.asarray(arrays["rows"], dtype=np.float64))
     return Statistics(num_rows, num_positive, numbers, categories)
 

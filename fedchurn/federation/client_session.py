@@ -24,7 +24,7 @@ from fedchurn.federation.model_messages import (
     spec_from,
     weights_to_arrays,
 )
-from fedchurn.federation.newton_sums import newton_sums
+from fedchurn.federation.newton_sums import newton_sums, without_rare_inputs
 from fedchurn.learning.spec import predict_probability
 
 SPLITS = {
@@ -41,11 +41,13 @@ class ClientSession:
     Args:
         table: the client's rows, already split.
         contract: the contract that the rows obey.
+        min_cell_rows: the client's own floor of k, which a server can raise but not lower.
     """
 
-    def __init__(self, table: ClientTable, contract: Contract) -> None:
+    def __init__(self, table: ClientTable, contract: Contract, min_cell_rows: int = 1) -> None:
         self._table = table
         self._contract = contract
+        self._min_cell_rows = min_cell_rows
         self._encoded: dict[tuple[str, str], NDArray[np.float32]] = {}
         self._parts: dict[str, ClientTable] = {}
         self._tasks: dict[str, Callable[[Request], Reply]] = {
@@ -95,17 +97,31 @@ class ClientSession:
             train.columns,
             train.target,
             self._contract,
-            min_cell_rows=int(request.config["min_cell_rows"]),
+            min_cell_rows=self._floor(request),
         )
         return self._reply(statistics_to_arrays(statistics), {"num_rows": train.num_rows})
 
     def _newton(self, request: Request) -> Reply:
-        split = str(request.config["split"])
+        split = self._training_split(request)
         inputs = self._inputs(str(request.config["encoder"]), split)
+        inputs = without_rare_inputs(inputs, self._floor(request))
         rows = self._part(split)
         weights = np.asarray(request.arrays["newton.weights"], dtype=np.float64)
         sums = newton_sums(weights, inputs, rows.target)
         return self._reply(sums, {"num_rows": rows.num_rows})
+
+    def _floor(self, request: Request) -> int:
+        return max(self._min_cell_rows, int(request.config["min_cell_rows"]))
+
+    def _training_split(self, request: Request) -> str:
+        split = str(request.config["split"])
+        if split not in ("train", "train+validation"):
+            raise FederationError(
+                f"training on {split!r} rows is refused",
+                where=f"client {self._table.client}",
+                next_step="ask for train or train+validation",
+            )
+        return split
 
     def _local_epochs(self, request: Request) -> Reply:
         # TensorFlow takes seconds to import and is needed by this task only.

@@ -39,14 +39,16 @@ class Newton:
         num_inputs: d, encoded inputs.
         ridges: penalties, one candidate each.
         split: rows that are summed: ``train``, or ``train+validation`` for a refit.
-        first_weights: model to start from, the same for all candidates; zeros by default.
+        first_weights: model that each candidate starts from; zeros by default.
+        min_cell_rows: k; inputs that fewer rows of a client hold are left out of its sums.
     """
 
     encoder_json: str
     num_inputs: int
     ridges: tuple[float, ...]
     split: str = "train"
-    first_weights: Weights | None = None
+    first_weights: tuple[Weights, ...] | None = None
+    min_cell_rows: int = 5
 
     @property
     def strategy(self) -> str:
@@ -58,12 +60,11 @@ class Newton:
 
     def start(self) -> RoundState:
         shape = (len(self.ridges), self.num_inputs + 1)
-        first = np.zeros(self.num_inputs + 1)
-        if self.first_weights is not None:
-            kernel, bias = self.first_weights
-            first = np.concatenate([kernel[:, 0], bias]).astype(np.float64)
+        first = np.zeros(shape)
+        for number, (kernel, bias) in enumerate(self.first_weights or ()):
+            first[number] = np.concatenate([kernel[:, 0], bias])
         memory = {
-            "newton.weights": np.tile(first, (len(self.ridges), 1)),
+            "newton.weights": first,
             "newton.anchor": np.zeros(shape),
             "newton.direction": np.zeros(shape),
             "newton.damping": np.ones(len(self.ridges)),
@@ -77,7 +78,11 @@ class Newton:
             task="newton",
             round_num=state.round_num + 1,
             arrays={"newton.weights": state.memory["newton.weights"]},
-            config={"encoder": self.encoder_json, "split": self.split},
+            config={
+                "encoder": self.encoder_json,
+                "split": self.split,
+                "min_cell_rows": self.min_cell_rows,
+            },
         )
 
     def update_norm(self, state: RoundState, reply: Reply) -> float:  # noqa: ARG002

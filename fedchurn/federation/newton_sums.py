@@ -10,6 +10,17 @@ from fedchurn.learning.spec import sigmoid
 FloatArray = NDArray[np.float64]
 
 
+def without_rare_inputs(inputs: NDArray[np.float32], min_cell_rows: int) -> NDArray[np.float32]:
+    """The inputs, with those that fewer than k rows hold set to zero.
+
+    At zero weights the Hessian is a quarter of x'x: an input that one row holds would show it.
+    A zeroed input learns nothing from this client; other clients still teach it.
+    """
+    held = np.count_nonzero(inputs, axis=0)
+    rare = (held > 0) & (held < min_cell_rows)
+    return np.where(rare, np.float32(0), inputs) if rare.any() else inputs
+
+
 def newton_sums(
     weights: FloatArray, inputs: NDArray[np.float32], target: NDArray[np.int8]
 ) -> dict[str, FloatArray]:

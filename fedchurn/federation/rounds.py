@@ -34,12 +34,15 @@ class StopRule:
             plays all rounds.
         metric: validation metric that picks the best round: ``log_loss``, ``brier`` or ``roc_auc``.
         min_gain: gain below which a round does not count as better.
+        average_within: candidates whose metric is within this share of the best one's are averaged;
+            0 takes the best alone.
     """
 
     num_rounds: int
     patience_rounds: int | None = None
     metric: str = "log_loss"
     min_gain: float = 0.0
+    average_within: float = 0.0
 
 
 def play_rounds(
@@ -157,25 +160,63 @@ def _concluded(
     record: RoundRecord,
 ) -> tuple[RoundState, RoundRecord]:
     asked = _Evaluation(algorithm, exchange, policy, state.round_num)
-    sums = asked.on("validation", state.candidates)
-    pooled = [add_sums(by_client.values()) for by_client in sums]
-    losses = [_loss(part, stop.metric) for part in pooled]
-    chosen = int(np.argmin(losses))
-    is_best = state.best is None or losses[chosen] < state.best.value - stop.min_gain
-    best = state.best
-    if is_best:
-        best = BestRound(state.round_num, chosen, losses[chosen], state.candidates[chosen])
-    stale = 0 if is_best else state.stale_rounds + 1
-    (train,) = asked.on("train", (state.candidates[chosen],))
+    each = asked.on("validation", state.candidates)
+    losses = [_loss(add_sums(by_client.values()), stop.metric) for by_client in each.sums]
+    near = _near(losses, stop.average_within)
+    weights = mean_weights([state.candidates[number] for number in near])
+    sums = each.sums[near[0]] if len(near) == 1 else asked.on("validation", (weights,)).sums[0]
+    found = BestRound(
+        state.round_num,
+        near,
+        _loss(add_sums(sums.values()), stop.metric),
+        weights,
+        tuple(state.candidates[number] for number in near),
+        tuple(sorted(sums)),
+    )
+    is_best = _is_better(found, state.best, stop.min_gain)
+    comparable = state.best is None or found.clients == state.best.clients
+    train = asked.on("train", (weights,)).sums[0]
     finished = replace(
         record,
         train={**_metric_numbers(add_sums(train.values())), **record.train},
-        validation=_metric_numbers(pooled[chosen]),
-        per_client=_with_validation(record.per_client, sums[chosen]),
-        candidate=chosen,
+        validation=_metric_numbers(add_sums(sums.values())),
+        per_client=_with_validation(record.per_client, sums),
+        candidates=near,
         is_best=is_best,
+        absences={**_in_evaluation(each.absences), **record.absences},
     )
+    best = found if is_best else state.best
+    stale = 0 if is_best else state.stale_rounds + comparable
     return replace(state, best=best, stale_rounds=stale), finished
+
+
+def _near(losses: Sequence[float], within: float) -> tuple[int, ...]:
+    """The best candidate first, then those whose loss is within a share of the best one's."""
+    best = int(np.argmin(losses))
+    limit = losses[best] + within * abs(losses[best])
+    others = [n for n, loss in enumerate(losses) if within > 0 and loss <= limit and n != best]
+    return (best, *others)
+
+
+def mean_weights(models: Sequence[Weights]) -> Weights:
+    """The mean of models of one shape, array by array, in float32."""
+    if len(models) == 1:
+        return models[0]
+    return tuple(
+        np.mean([array.astype(np.float64) for array in arrays], axis=0).astype(np.float32)
+        for arrays in zip(*models, strict=True)
+    )
+
+
+def _in_evaluation(absences: Mapping[str, str]) -> dict[str, str]:
+    return {client: f"evaluation: {reason}" for client, reason in absences.items()}
+
+
+def _is_better(found: BestRound, best: BestRound | None, min_gain: float) -> bool:
+    """More clients beat fewer; among the same clients the smaller value wins."""
+    if best is None or set(found.clients) > set(best.clients):
+        return True
+    return found.clients == best.clients and found.value < best.value - min_gain
 
 
 @dataclass(frozen=True)
@@ -187,7 +228,7 @@ class _Evaluation:
     policy: RoundPolicy
     round_num: int
 
-    def on(self, split: str, candidates: Sequence[Weights]) -> list[dict[str, ScoreSums]]:
+    def on(self, split: str, candidates: Sequence[Weights]) -> Evaluated:
         return evaluate(
             self.exchange,
             self.policy,
@@ -220,6 +261,14 @@ def _with_validation(
     return result
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Score sums per candidate and client, and why some clients are not among them."""
+
+    sums: tuple[dict[str, ScoreSums], ...]
+    absences: Mapping[str, str]
+
+
 def evaluate(
     exchange: Exchange,
     policy: RoundPolicy,
@@ -229,7 +278,7 @@ def evaluate(
     split: str,
     *,
     round_num: int = 0,
-) -> list[dict[str, ScoreSums]]:
+) -> Evaluated:
     """Score sums per candidate and client on one split.
 
     Args:
@@ -257,10 +306,11 @@ def evaluate(
     )
     replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
     accepted = accept(replies, policy, what=f"round {round_num}, evaluation on {split} rows")
-    return [
+    sums = tuple(
         {
             reply.client: ScoreSums.from_arrays(of_candidate(reply.arrays, number))
             for reply in accepted.replies
         }
         for number in range(len(candidates))
-    ]
+    )
+    return Evaluated(sums, {**accepted.absences, **accepted.quarantined})

@@ -19,15 +19,25 @@ class BestRound:
 
     Attributes:
         round_num: the round that made it; 0 is the model before training.
-        candidate: which of the round's candidates it was.
-        value: the validation metric, smaller is better.
-        weights: the model.
+        near: the round's candidates that are averaged: the best one, and those that validation rows
+            can hardly tell from it (``StopRule.average_within``).
+        value: the validation metric of the model, smaller is better.
+        weights: the model: the mean of the near candidates' weights.
+        candidates: the near candidates themselves.
+        clients: who evaluated it; values of different clients are not compared.
     """
 
     round_num: int
-    candidate: int
+    near: tuple[int, ...]
     value: float
     weights: Weights
+    candidates: tuple[Weights, ...]
+    clients: tuple[str, ...] = ()
+
+    @property
+    def candidate(self) -> int:
+        """The first of the near candidates."""
+        return self.near[0]
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class RoundRecord:
         train: pooled training numbers, for example ``loss``.
         validation: pooled validation metrics of the round's best candidate.
         per_client: numbers per client, training and validation.
-        candidate: which candidate was best.
+        candidates: which candidates were best and are averaged.
         is_best: whether the round improved on all before it.
         bytes_up: bytes of arrays that clients sent.
         bytes_down: bytes of arrays that were sent to clients.
@@ -87,7 +97,7 @@ class RoundRecord:
     train: Mapping[str, float] = field(default_factory=dict)
     validation: Mapping[str, float] = field(default_factory=dict)
     per_client: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    candidate: int = 0
+    candidates: tuple[int, ...] = (0,)
     is_best: bool = False
     bytes_up: int = 0
     bytes_down: int = 0

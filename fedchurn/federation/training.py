@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.exchange import Exchange, Request
 from fedchurn.federation.local_training import LocalTraining
 from fedchurn.federation.newton import Newton
-from fedchurn.federation.rounds import StopRule, play_rounds, train_round
+from fedchurn.federation.rounds import StopRule, mean_weights, play_rounds, train_round
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.recipe import LocalPhase, NewtonPhase, Phase, Recipe
@@ -52,8 +52,8 @@ class TrainedModel:
 
 def collect_statistics(
     exchange: Exchange, policy: RoundPolicy, min_cell_rows: int
-) -> dict[str, Statistics]:
-    """Round 0: statistics of the training rows, per client.
+) -> tuple[dict[str, Statistics], dict[str, str]]:
+    """Round 0: statistics of the training rows per client, and why some clients gave none.
 
     Raises:
         QuorumError: too few clients answered.
@@ -61,7 +61,8 @@ def collect_statistics(
     request = Request("statistics", 0, config={"min_cell_rows": min_cell_rows})
     replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
     accepted = accept(replies, policy, what="round 0, statistics")
-    return {r.client: statistics_from_arrays(r.arrays) for r in accepted.replies}
+    statistics = {r.client: statistics_from_arrays(r.arrays) for r in accepted.replies}
+    return statistics, {**accepted.absences, **accepted.quarantined}
 
 
 def train_federated(
@@ -89,19 +90,19 @@ def train_federated(
     Raises:
         QuorumError: a round had too few usable answers.
     """
-    statistics = collect_statistics(exchange, policy, min_cell_rows)
+    statistics, absences = collect_statistics(exchange, policy, min_cell_rows)
     pooled = pool_statistics(list(statistics.values()))
     encoder = fit_encoder(pooled, contract, recipe.encoder)
     course = _Course(exchange, policy, sum(map(_max_rounds, recipe.phases)), on_progress)
-    algorithm = _algorithm(recipe.phases[0], encoder, None, seed)
+    algorithm = _algorithm(recipe.phases[0], encoder, None, seed, min_cell_rows)
     best = course.play(algorithm, recipe.phases[0])
     for phase in recipe.phases[1:]:
-        algorithm = _algorithm(phase, encoder, (algorithm.spec, best.weights), seed)
+        algorithm = _algorithm(phase, encoder, (algorithm.spec, best.weights), seed, min_cell_rows)
         best = course.play(algorithm, phase)
     final = best.weights
     last = recipe.phases[-1]
     if isinstance(last, NewtonPhase) and last.refit_rounds:
-        final = course.refit(encoder, last, best)
+        final = course.refit(encoder, last, best, min_cell_rows)
     return TrainedModel(
         encoder=encoder,
         spec=algorithm.spec,
@@ -110,8 +111,17 @@ def train_federated(
         best_round_num=course.best_round_num,
         statistics=pooled,
         client_statistics=statistics,
-        records=tuple(course.records),
+        records=_with_absences(course.records, absences),
     )
+
+
+def _with_absences(
+    records: Sequence[RoundRecord], absences: Mapping[str, str]
+) -> tuple[RoundRecord, ...]:
+    """The records, round 0 naming who gave no statistics."""
+    told = {client: f"statistics: {reason}" for client, reason in absences.items()}
+    first = replace(records[0], absences={**records[0].absences, **told})
+    return (first, *records[1:])
 
 
 class _Course:
@@ -142,18 +152,25 @@ class _Course:
             self.best_round_num = offset + best.round_num
         return best
 
-    def refit(self, encoder: Encoder, phase: NewtonPhase, best: BestRound) -> Weights:
-        """The chosen ridge on training and validation rows, from the best weights."""
-        ridges = (phase.ridges[best.candidate],)
+    def refit(
+        self, encoder: Encoder, phase: NewtonPhase, best: BestRound, min_cell_rows: int
+    ) -> Weights:
+        """The chosen ridges on training and validation rows, each from its best weights."""
+        ridges = tuple(phase.ridges[number] for number in best.near)
         algorithm = Newton(
-            encoder.to_json(), encoder.num_inputs, ridges, "train+validation", best.weights
+            encoder.to_json(),
+            encoder.num_inputs,
+            ridges,
+            split="train+validation",
+            first_weights=best.candidates,
+            min_cell_rows=min_cell_rows,
         )
         state = algorithm.start()
         for _ in range(phase.refit_rounds):
             state, record = train_round(state, algorithm, self._exchange, self._policy)
             named = replace(record, strategy="newton refit")
             self._keep(named, self._last_round_num() + 1, state)
-        return state.candidates[0]
+        return mean_weights(state.candidates)
 
     def _last_round_num(self) -> int:
         return self.records[-1].round_num if self.records else 0
@@ -168,14 +185,21 @@ def _max_rounds(phase: Phase) -> int:
 
 
 def _stop_rule(phase: Phase) -> StopRule:
-    return StopRule(phase.num_rounds, phase.patience_rounds, phase.metric, phase.min_gain)
+    average = phase.average_within if isinstance(phase, NewtonPhase) else 0.0
+    return StopRule(phase.num_rounds, phase.patience_rounds, phase.metric, phase.min_gain, average)
 
 
 def _algorithm(
-    phase: Phase, encoder: Encoder, before: tuple[ModelSpec, Weights] | None, seed: int
+    phase: Phase,
+    encoder: Encoder,
+    before: tuple[ModelSpec, Weights] | None,
+    seed: int,
+    min_cell_rows: int,
 ) -> Algorithm:
     if isinstance(phase, NewtonPhase):
-        return Newton(encoder.to_json(), encoder.num_inputs, phase.ridges)
+        return Newton(
+            encoder.to_json(), encoder.num_inputs, phase.ridges, min_cell_rows=min_cell_rows
+        )
     return _local_training(phase, encoder, before, seed)
 
 

@@ -33,6 +33,8 @@ class NewtonPhase(_Record):
         metric: validation metric that picks round and ridge.
         min_gain: gain of the metric below which a round is not better.
         ridges: penalties of the sum of log losses, one candidate model each.
+        average_within: the model is the mean of all candidates whose validation metric is within
+            this share of the best one's; 0 takes the best alone.
         refit_rounds: rounds on training and validation rows together, with the chosen ridge, after
             the validation rows have done their work. The threshold is still chosen with the model
             that had not seen them. Used in the last phase only.
@@ -44,6 +46,7 @@ class NewtonPhase(_Record):
     metric: Literal["log_loss", "brier", "roc_auc"] = "log_loss"
     refit_rounds: int = Field(default=0, ge=0)
     min_gain: float = Field(default=1e-5, ge=0)
+    average_within: float = Field(default=0.0, ge=0, le=1)
     ridges: tuple[Annotated[float, Field(gt=0)], ...] = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 
 

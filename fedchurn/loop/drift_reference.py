@@ -56,7 +56,6 @@ def _histograms(statistics: Statistics) -> dict[str, Any]:
                 "cells": counts.cells.tolist(),
                 "missing": counts.missing,
                 "unknown": counts.unknown,
-                "num_suppressed": counts.num_suppressed,
             }
             for name, counts in statistics.categories.items()
         },

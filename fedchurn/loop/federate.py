@@ -95,7 +95,7 @@ def federate(
 
         def sums(trained: TrainedModel, weights: Weights, split: str) -> ClientSums:
             encoder = trained.encoder.to_json()
-            return evaluate(exchange, policy, trained.spec, [weights], encoder, split)[0]
+            return evaluate(exchange, policy, trained.spec, [weights], encoder, split).sums[0]
 
         return TrainedRun(
             model=_scorer(model, contract),

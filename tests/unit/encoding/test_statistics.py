@@ -48,13 +48,21 @@ def test_numbers_are_summed_and_extremes_are_means_of_k_values() -> None:
     assert (sums.low, sums.high) == (15, 35)
 
 
-def test_small_categories_are_suppressed_and_counted() -> None:
+def test_small_categories_are_counted_with_the_most_common_one() -> None:
     columns = columns_of(age=[1.0] * 6, plan=[0, 0, 0, 1, UNKNOWN, MISSING])
     counts = client_statistics(columns, np.zeros(6, np.int8), CONTRACT, min_cell_rows=2).categories[
         "plan"
     ]
-    assert counts.cells.tolist() == [3, 0]
-    assert (counts.num_suppressed, counts.missing, counts.unknown) == (1, 0, 0)
+    assert counts.cells.tolist() == [6, 0]
+    assert (counts.missing, counts.unknown) == (0, 0)
+
+
+def test_few_missing_numbers_cannot_be_found_by_subtraction() -> None:
+    columns = columns_of(age=[10, 20, 30, 40, np.nan], plan=[0] * 5)
+    sums = client_statistics(columns, np.zeros(5, np.int8), CONTRACT, min_cell_rows=2).numbers[
+        "age"
+    ]
+    assert (sums.count, sums.missing, sums.total, sums.cells.sum()) == (5, 0, 125, 5)
 
 
 def test_pooled_statistics_equal_those_of_pooled_rows_without_suppression() -> None:

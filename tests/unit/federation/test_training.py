@@ -106,7 +106,7 @@ def test_the_model_ranks_unseen_rows() -> None:
         [model.weights],
         model.encoder.to_json(),
         "test",
-    )[0]
+    ).sums[0]
     assert metrics(add_sums(sums.values())).roc_auc > 0.65
 
 
