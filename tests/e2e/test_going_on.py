@@ -23,10 +23,7 @@ TRAIN = ("train", "--set", "home=home", "--set", "evaluation.baselines=false")
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folder with the home of a training that was killed when its rounds were done.
-
-    The Prefect server that the killed process had started lives on, as it does for anybody.
-    """
+    """Folder with the home of a training that was killed when its rounds were done."""
     folder = tmp_path_factory.mktemp("killed")
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
