@@ -52,9 +52,9 @@ def _run(checks: Sequence[Check], subject: Subject, name: str) -> Any:
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     frame = _gate_frame(checks, subject)
     own = [column for column in frame.columns if not column.startswith(_EXTRA)]
-    suite = gx.ExpectationSuite(name=name)
-    for place, check in enumerate(checks):
-        suite.add_expectation(_expectation(place, check, own))
+    # add_expectation would compare each with all before it.
+    expectations = [_expectation(place, check, own) for place, check in enumerate(checks)]
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("rows")
     definition = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(suite))
