@@ -1,6 +1,7 @@
 """Settings that keep third-party tools quiet: no telemetry, no needless processes, patience.
 
-TensorFlow stays on the processor: models of this size are slower on a graphics card.
+TensorFlow stays on the processor: models of this size are slower on a graphics card. One thread for
+linear algebra: sums of equal rows have equal bytes on machines with more or fewer cores.
 One source for every entry point; ``infra/quiet.env`` is the same table for shells and make, and a
 test keeps the two equal. Spellings matter: MLflow and BentoML take only the word ``true``.
 """
@@ -24,6 +25,8 @@ QUIET_ENVIRONMENT = MappingProxyType(
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
     }
 )
 

@@ -9,7 +9,7 @@ library that needs them looks for them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,8 @@ class DataSettings(_Record):
     """Where rows come from, and how one table is dealt to clients.
 
     Attributes:
-        location: file (xlsx, csv, parquet) or SQLAlchemy URL; None is the shipped sample.
+        location: file (xlsx, csv, parquet), SQLAlchemy URL, or ``env:NAME`` for an environment
+            variable that holds one (URLs with passwords); None is the shipped sample.
         sheet: sheet of an xlsx file; the contract's by default.
         query: SQL query, when ``location`` is a URL.
         clients: one file per client, instead of ``location``; a client is named after its file.
@@ -58,8 +59,14 @@ class QualitySettings(_Record):
 
 
 class SplitSettings(_Record):
-    """Shares of customers held out, 0-1; copies of one customer stay together."""
+    """Shares of customers held out, 0-1; copies of one customer stay together.
 
+    Attributes:
+        seed: of dealing and splitting. Leave it: a retrain with another one would test the champion
+            on customers that it was trained on.
+    """
+
+    seed: int = Field(default=2026, ge=0)
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.2, gt=0, lt=0.5)
 
@@ -126,7 +133,7 @@ class Settings(_Record):
     Attributes:
         contract: name or path of the contract.
         home: folder for everything that a run writes.
-        seed: of splits, dealing and training.
+        seed: of training.
         recipe: name of a recipe in ``configs/recipes``.
         training: the recipe itself, after overrides.
     """
@@ -156,3 +163,13 @@ class Settings(_Record):
         default = Settings.model_fields["contract"].default
         suffix = "" if contract_name == default else f"_{contract_name}"
         return f"churn_prediction_model{suffix}"
+
+    def published(self) -> dict[str, Any]:
+        """JSON-ready settings without places of this machine: for cards, params and reports."""
+        plain = self.model_dump(mode="json", exclude={"home": True, "tracking": True})
+        plain["data"] = {
+            name: value
+            for name, value in plain["data"].items()
+            if name not in ("location", "clients", "query", "sheet")
+        }
+        return plain

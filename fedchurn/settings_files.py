@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -147,9 +148,38 @@ def _assigned(merged: dict[str, Any], text: str) -> dict[str, Any]:
     return result
 
 
+def refuse_secrets(settings: Settings) -> Settings:
+    """The settings, if no place in them holds a password; runs write settings down.
+
+    Raises:
+        SettingsError: a URL holds a password; it is not shown.
+    """
+    for location in (settings.data.location, *settings.data.clients):
+        if location and _has_password(location):
+            raise SettingsError(
+                "the URL of the data holds a password, which Prefect and MLflow would write down",
+                where="data.location",
+                next_step="put the URL into an environment variable and give --data env:NAME",
+            )
+    if settings.tracking.uri and _has_password(settings.tracking.uri):
+        raise SettingsError(
+            "the tracking URI holds a password, which would be written down",
+            where="tracking.uri",
+            next_step="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+        )
+    return settings
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:
+        return False
+
+
 def _validated(merged: dict[str, Any], where: str) -> Settings:
     try:
-        return Settings.model_validate(merged)
+        return refuse_secrets(Settings.model_validate(merged))
     except ValidationError as error:
         problems = [_problem(e) for e in _causes(error)]
         raise SettingsError(

@@ -9,7 +9,7 @@ from prefect import flow
 from fedchurn.loop.one_run import one_run
 from flows.settings import flow_settings
 from flows.train import TURN_SECONDS, ended
-from tasks.registry import find_registered, promote_or_refuse
+from tasks.registry import find_registered, promote_or_refuse, publish_verdict
 from tasks.training import check_tracking
 from tasks.validation import validate_rows
 
@@ -28,11 +28,16 @@ def promote(
     config: str | None = None,
     assignments: list[str] | None = None,
 ) -> Any:
-    """Judge a registered version (the newest by default) on the test rows of ``data``."""
+    """Judge a registered version (the newest by default) on the test rows of ``data``.
+
+    ``data`` must be the rows that the version was trained and tested with; others are refused.
+    """
     settings = flow_settings(contract, data, None, config, assignments)
     plain = settings.model_dump(mode="json")
     with one_run(settings, wait_seconds=TURN_SECONDS):
         check_tracking(plain)
         registered = find_registered(plain, version)
         validated = validate_rows(plain)
-        return ended(promote_or_refuse(plain, validated, registered))
+        verdict = promote_or_refuse(plain, validated, registered)
+        publish_verdict(plain, registered, verdict)
+    return ended(verdict)

@@ -12,7 +12,7 @@ from fedchurn.settings import Settings
 from flows.embedded_server import prefect_server
 from flows.settings import flow_settings
 from tasks.progress import OnRound, listening
-from tasks.registry import promote_or_refuse, register_release
+from tasks.registry import promote_or_refuse, publish_verdict, register_release
 from tasks.training import check_tracking, evaluate_model, train_federated
 from tasks.validation import validate_rows
 
@@ -73,6 +73,7 @@ def train_and_promote(settings: Settings, *, wait_seconds: float = 0.0) -> dict[
         evaluated = evaluate_model(plain, validated, trained)
         registered = register_release(plain, validated, trained, evaluated)
         verdict = promote_or_refuse(plain, validated, registered)
+        publish_verdict(plain, registered, verdict)
     return outcome(verdict, validated, trained, evaluated, registered)
 
 

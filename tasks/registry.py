@@ -49,10 +49,25 @@ def promote_or_refuse(
     """The decision, carried out; see ``judge_and_promote``."""
     resolved = Settings.model_validate(settings)
     contract = load_contract(resolved.contract)
-    outcome = judge_and_promote(resolved, contract, validated, registered)
+    return judge_and_promote(resolved, contract, validated, registered)
+
+
+@task(
+    name="publish verdict",
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=is_passing,
+    timeout_seconds=600,
+    persist_result=False,
+)
+def publish_verdict(
+    settings: dict[str, Any], registered: dict[str, Any], outcome: dict[str, Any]
+) -> None:
+    """The verdict as an artifact and in the training report; a retry does not judge again."""
+    resolved = Settings.model_validate(settings)
+    contract = load_contract(resolved.contract)
     publish_decision(contract.contract, outcome)
     report_verdict(resolved, registered, outcome)
-    return outcome
 
 
 @task(

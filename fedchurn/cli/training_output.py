@@ -139,6 +139,9 @@ def run_demo(settings: Settings) -> dict[str, Any]:
     print("validate -> federate -> evaluate -> register -> promote, on the generated sample")
     outcome = run_train_flow(settings)
     tell_outcome(outcome)
+    if any(reason["check"] == "real_model" for reason in outcome["reasons"]):
+        print("A model of real rows is in production here; the demo leaves it alone.")
+        outcome["exit_code"] = 0
     seconds = time.monotonic() - started
     place = _shown(Path(outcome["report"]))
     print(f"done in {seconds:.0f} s. Open {place}, then try:")

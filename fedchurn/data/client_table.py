@@ -58,14 +58,20 @@ class ClientTable:
         return self.take(self.split == split)
 
     def digest(self) -> str:
-        """sha256 of rows, labels and split; equal for equal content."""
+        """sha256 of rows and labels; equal for equal content, however it is split."""
         digest = hashlib.sha256()
         for name in sorted(self.columns):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.columns[name]).tobytes())
-        for array in (self.target, self.customer_groups, self.group_keys, self.split):
+        for array in (self.target, self.customer_groups, self.group_keys):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def split_digest(table: ClientTable) -> str:
+    """sha256 of rows, labels and split."""
+    parts = np.ascontiguousarray(table.split).tobytes()
+    return hashlib.sha256(table.digest().encode() + parts).hexdigest()
 
 
 def save_client_table(table: ClientTable, path: Path) -> None:

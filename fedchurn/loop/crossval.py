@@ -11,11 +11,11 @@ import numpy as np
 
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable, save_client_table
-from fedchurn.data.split import check_no_leak, fold_tables
+from fedchurn.data.split import fold_tables
 from fedchurn.evaluation.comparison import MetricValues
 from fedchurn.loop.evaluate import evaluate_run
 from fedchurn.loop.federate import federate
-from fedchurn.loop.validate import read_rows, validate_clients
+from fedchurn.loop.validate import check_clients, read_rows, validate_clients
 from fedchurn.quality.report import raise_if_failed
 from fedchurn.settings import Settings
 
@@ -72,7 +72,7 @@ def _fold(
         )
         for table in clients
     ]
-    check_no_leak(split)
+    check_clients(split, settings)
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for number, table in enumerate(split):

@@ -73,13 +73,14 @@ def federate_stage(
 
 
 def federate_key(settings: Settings, contract: Contract, validated: dict[str, Any]) -> str:
-    """Key of the stage: rows, contract, recipe, federation settings and seed."""
+    """Key of the stage: rows, contract, recipe, federation settings, seed and the run's store."""
     return stage_key(
-        validated["data_digests"],
+        validated["split_digests"],
         contract_digest(contract),
         settings.training.model_dump(mode="json"),
         settings.federation.model_dump(mode="json"),
         settings.seed,
+        settings.tracking_uri,
     )
 
 

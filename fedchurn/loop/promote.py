@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.errors import FedchurnError, PromotionRefused
+from fedchurn.errors import FederationError, PromotionRefused
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.checks import accept
@@ -116,33 +117,79 @@ def judge(
 ) -> Decision:
     """The decision about a challenger; see ``fedchurn.registry.decision``."""
     mine = _evidence(challenger, version, challenger.card.metrics)
+    objections = list(_objections(validated, challenger, champion))
     if champion is None or champion_version is None:
-        return decide(mine, None, None, settings.promotion)
-    comparison, sums = _compared(settings, contract, validated, challenger, champion)
+        return _with_objections(decide(mine, None, None, settings.promotion), objections)
+    comparison, sums, why_not = _compared(settings, contract, validated, challenger, champion)
+    if why_not:
+        objections.append(Objection("rows", why_not, BY_HAND))
     theirs = _evidence(
         champion,
         champion_version,
         metrics(sums, champion.card.threshold).to_dict() if sums else champion.card.metrics,
     )
-    decision = decide(mine, theirs, comparison, settings.promotion)
-    return _keep_real_champion(decision, challenger, champion)
+    return _with_objections(decide(mine, theirs, comparison, settings.promotion), objections)
 
 
-def _keep_real_champion(decision: Decision, challenger: Release, champion: Release) -> Decision:
-    if not challenger.card.is_sample or champion.card.is_sample:
+@dataclass(frozen=True)
+class Objection:
+    """Why a judgement on these rows would not be a fair one."""
+
+    check: str
+    sentence: str
+    next_step: str
+
+
+BY_HAND = "look at both models, then promote by hand: fedchurn promote VERSION --note WHY"
+
+
+def _objections(
+    validated: dict[str, Any], challenger: Release, champion: Release | None
+) -> Iterator[Objection]:
+    cards = [release.card for release in (challenger, champion) if release is not None]
+    if validated["is_sample"] and not all(card.is_sample for card in cards):
+        yield Objection(
+            "real_rows",
+            "The rows to judge on are a generated sample, but not both models are of it.",
+            "name the real rows (data)",
+        )
+    if dict(validated["data_digests"]) != dict(challenger.card.data_digests):
+        yield Objection(
+            "own_rows",
+            "The rows to judge on are not those that the challenger was trained and tested with.",
+            "name the rows of its training (data), or train again on these",
+        )
+    if champion is None:
+        return
+    if challenger.card.is_sample and not champion.card.is_sample:
+        yield Objection(
+            "real_model",
+            "It was trained on a generated sample, the champion on real rows.",
+            "train on real rows (--data), or use another home for the sample",
+        )
+    if _dealing(challenger) != _dealing(champion):
+        yield Objection(
+            "split",
+            "The champion was trained with another split, so it may know these test rows.",
+            f"train with the champion's split and data settings; or {BY_HAND}",
+        )
+
+
+def _dealing(release: Release) -> Any:
+    """The settings that say who is a test row."""
+    settings = release.card.settings
+    return settings.get("split"), settings.get("data")
+
+
+def _with_objections(decision: Decision, objections: list[Objection]) -> Decision:
+    if not objections:
         return decision
-    reason = Reason(
-        "real_rows",
-        False,
-        None,
-        None,
-        "It was trained on a generated sample, the champion on real rows.",
-    )
+    reasons = [Reason(o.check, False, None, None, o.sentence) for o in objections]
     return replace(
         decision,
         outcome="refused",
-        reasons=(*decision.reasons, reason),
-        next_step="train on real rows (--data), or use another home or model name for the sample",
+        reasons=(*decision.reasons, *reasons),
+        next_step="; ".join(dict.fromkeys(o.next_step for o in objections)),
     )
 
 
@@ -170,10 +217,11 @@ def _compared(
     validated: dict[str, Any],
     challenger: Release,
     champion: Release,
-) -> tuple[PairedComparison | None, ScoreSums | None]:
-    """Both models on the clients' test rows; (None, None) where the champion cannot score them."""
+) -> tuple[PairedComparison | None, ScoreSums | None, str]:
+    """Both models on all clients' test rows; else why that could not be done."""
     request = _request(challenger, champion)
-    policy = round_policy(settings.federation)
+    # A client that is absent here could be the one that is left worse.
+    policy = replace(round_policy(settings.federation), quorum_fraction=1.0)
 
     def drive(exchange: Exchange) -> tuple[PairedComparison, ScoreSums]:
         replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
@@ -183,13 +231,12 @@ def _compared(
         return combine_comparisons(parts), add_sums(sums)
 
     files: dict[str, Path] = client_files(validated)
+    engine = settings.federation.engine
     try:
-        return run_on_engine(
-            settings.federation.engine, files, contract, settings.home.resolve(), drive
-        )
-    except FedchurnError:
-        # The champion's contract may ask for columns that these rows lack: then nobody can tell.
-        return None, None
+        comparison, sums = run_on_engine(engine, files, contract, settings.home.resolve(), drive)
+    except FederationError as error:  # for example columns that the champion wants and rows lack
+        return None, None, f"The champion could not be scored on these rows: {error.what}."
+    return comparison, sums, ""
 
 
 def _request(challenger: Release, champion: Release) -> Request:

@@ -9,12 +9,18 @@ from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.drift_reference import drift_reference
-from fedchurn.loop.provenance import git_commit, library_versions, now
 from fedchurn.loop.report import add_verdict, write_training_report
-from fedchurn.loop.stage import StageResult, run_stage, stage_key
+from fedchurn.loop.stage import (
+    StageResult,
+    finished_stage,
+    forget_stage,
+    run_stage,
+    stage_key,
+)
 from fedchurn.loop.tracked_training import experiment
 from fedchurn.loop.trained_run import TrainedRun, read_run
 from fedchurn.registry.mlflow_model import register_release
+from fedchurn.registry.mlflow_registry import MlflowRegistry
 from fedchurn.registry.mlflow_tracking import TrackedRun, tracked_run
 from fedchurn.release.card import Card
 from fedchurn.release.card import RoundRecord as CardRound
@@ -24,9 +30,11 @@ from fedchurn.release.write import ReleaseParts, write_release
 from fedchurn.settings import Settings
 
 PRIVACY_NOTES = (
-    "Clients sent: counts, sums and histograms of columns (cells merged until each holds k rows),"
-    " gradient and Hessian sums or model updates, and score histograms. No row left a client.",
-    "No differential privacy and no secure aggregation: the server sees each client's sums.",
+    "Clients sent sums, never rows: counts and histograms of columns (no cell below k rows),"
+    " gradient and Hessian sums without inputs that fewer than k rows hold, or model updates, and"
+    " score histograms, whose cells may stand for single rows.",
+    "No secure aggregation and no differential privacy: a server that looks into one client's sums"
+    " can learn about customers with rare values. k counts rows; copies of a customer count each.",
 )
 
 
@@ -48,7 +56,14 @@ def register_stage(
         TrackingError: MLflow is away or refuses.
     """
     model_name = settings.model_name(contract.contract)
-    key = stage_key(trained["key"], evaluated["key"], settings.tracking_uri, model_name)
+    key = stage_key(
+        trained["key"],
+        trained["mlflow_run_id"],
+        evaluated["key"],
+        settings.tracking_uri,
+        model_name,
+    )
+    _forget_unregistered(settings, model_name, key)
 
     def work(folder: Path) -> StageResult:
         run = read_run(Path(trained["folder"]), contract)
@@ -67,6 +82,16 @@ def register_stage(
         }
 
     return run_stage(settings.home, "register", key, work)
+
+
+def _forget_unregistered(settings: Settings, model_name: str, key: str) -> None:
+    """A version that was deleted in MLflow is registered again rather than spoken of for ever."""
+    done = finished_stage(settings.home, "register", key)
+    if done is None:
+        return
+    known = MlflowRegistry(settings.tracking_uri, model_name).find(str(done["version"]))
+    if known is None or known.release_id != done["release_id"]:
+        forget_stage(settings.home, "register", key)
 
 
 def _write(
@@ -104,7 +129,7 @@ def _card(
         data_digests=validated["data_digests"],
         is_sample=bool(validated["is_sample"]),
         recipe=settings.recipe,
-        settings=_published(settings),
+        settings=settings.published(),
         seed=settings.seed,
         rounds=tuple(_card_round(record) for record in run.records if record.round_num),
         metrics=evaluated["metrics"],
@@ -112,19 +137,12 @@ def _card(
         baselines={c["name"]: c["metrics"] for c in evaluated["comparisons"][1:]},
         threshold=float(evaluated["threshold"]),
         objective=str(evaluated["objective"]),
-        library_versions=library_versions(),
-        git_commit=git_commit(),
-        created_at=now(),
+        library_versions=trained["versions"],
+        git_commit=str(trained["git_commit"]),
+        created_at=str(trained["created_at"]),
         mlflow_run_id=str(trained["mlflow_run_id"]),
         privacy_notes=PRIVACY_NOTES,
     )
-
-
-def _published(settings: Settings) -> dict[str, Any]:
-    """Settings without places of this machine, and without data URLs that may hold passwords."""
-    plain = settings.model_dump(mode="json", exclude={"home", "tracking"})
-    plain["data"] = {k: v for k, v in plain["data"].items() if k not in ("location", "clients")}
-    return plain
 
 
 def _card_round(record: RoundRecord) -> CardRound:

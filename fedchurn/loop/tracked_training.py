@@ -10,10 +10,15 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import TEST, TRAIN, VALIDATION
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.federate import OnRound, federate_key, federate_stage
-from fedchurn.loop.provenance import git_commit, library_versions
-from fedchurn.loop.stage import StageResult, finished_stage
+from fedchurn.loop.provenance import git_commit, library_versions, now
+from fedchurn.loop.stage import StageResult, finished_stage, forget_stage
 from fedchurn.loop.validate import stage_tables
-from fedchurn.registry.mlflow_tracking import TrackedRun, ensure_experiment, tracked_run
+from fedchurn.registry.mlflow_tracking import (
+    TrackedRun,
+    ensure_experiment,
+    run_exists,
+    tracked_run,
+)
 from fedchurn.settings import Settings
 
 
@@ -49,21 +54,25 @@ def federate_tracked(
     Raises:
         TrackingError: MLflow is away or refuses.
     """
-    done = finished_stage(settings.home, "federate", federate_key(settings, contract, validated))
-    if done is not None:
-        return done
     uri = settings.tracking_uri
+    key = federate_key(settings, contract, validated)
+    done = finished_stage(settings.home, "federate", key)
+    if done is not None:
+        if run_exists(uri, str(done["mlflow_run_id"])):
+            return done
+        forget_stage(settings.home, "federate", key)  # its run is gone from MLflow
+    made = {"created_at": now(), "git_commit": git_commit(), "versions": library_versions()}
     tags = {
         "contract": contract.contract,
         "contract_version": contract.version,
         "recipe": settings.recipe,
         "is_sample": str(validated["is_sample"]).lower(),
-        "git_commit": git_commit(),
+        "git_commit": made["git_commit"],
         **{f"version.{name}": number for name, number in library_versions().items()},
     }
     name = f"{contract.contract}-{settings.recipe}"
     with tracked_run(uri, experiment(settings), name=name, tags=tags) as run:
-        run.log_params(settings.model_dump(mode="json"))
+        run.log_params({**settings.published(), "sources": ", ".join(validated["sources"])})
         _log_data(run, validated)
         report = reporter()
 
@@ -72,7 +81,7 @@ def federate_tracked(
             report(record, total)
 
         return federate_stage(
-            settings, contract, validated, on_round, facts={"mlflow_run_id": run.run_id}
+            settings, contract, validated, on_round, facts={**made, "mlflow_run_id": run.run_id}
         )
 
 

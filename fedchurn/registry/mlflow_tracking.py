@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.errors import TrackingError
-from fedchurn.registry.mlflow_errors import mlflow_errors
+from fedchurn.registry.mlflow_errors import is_absent, mlflow_errors
 from fedchurn.registry.mlflow_reach import check_reachable
 
 _PARAMS_PER_CALL = 100
@@ -147,6 +147,26 @@ class TrackedRun:
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.uri)
+
+
+def run_exists(uri: str, run_id: str) -> bool:
+    """Whether the store behind ``uri`` holds a run that was not deleted.
+
+    Raises:
+        TrackingError: MLflow is away.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    check_reachable(uri)
+    with mlflow_errors(uri, f"looking up run {run_id}"):
+        try:
+            run = MlflowClient(tracking_uri=uri).get_run(run_id)
+        except MlflowException as error:
+            if is_absent(error):
+                return False
+            raise
+    return bool(run.info.lifecycle_stage == "active")
 
 
 @contextmanager
