@@ -99,7 +99,8 @@ def _scorer(folder: Path, contract: Contract) -> Scorer:
 def _record(stored: Mapping[str, Any]) -> RoundRecord:
     known = {field.name for field in dataclasses.fields(RoundRecord)}
     values = {name: value for name, value in stored.items() if name in known}
-    return RoundRecord(**{**values, "participants": tuple(values["participants"])})
+    tuples = {name: tuple(values[name]) for name in ("participants", "candidates")}
+    return RoundRecord(**{**values, **tuples})
 
 
 def _read_sums(path: Path) -> ClientSums:

@@ -52,7 +52,7 @@ def run() -> TrainedRun:
                 train={"log_loss": 0.3},
                 validation={"roc_auc": 0.9},
                 per_client={NORTH: {"validation_roc_auc": 0.9, "validation_odd": 1.0}},
-                candidate=2,
+                candidates=(2,),
                 is_best=True,
                 bytes_up=10,
                 bytes_down=20,
