@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
     """
     _embed(settings)
     _refuse_early(settings)
-    tell = _draw_bar if sys.stderr.isatty() else _print_round
-    outcome: dict[str, Any] = _train_flow()(settings, tell)
+    with closing(Bar()) as bar:
+        tell = bar.draw if sys.stderr.isatty() else _print_round
+        outcome: dict[str, Any] = _train_flow()(settings, tell)
     return outcome
 
 
@@ -87,11 +89,24 @@ def _train_flow() -> Callable[..., Any]:
     return train_embedded
 
 
-def _draw_bar(record: RoundRecord, total: int) -> None:
-    done = round(BAR_WIDTH * record.round_num / max(total, 1))
-    bar = "#" * done + "." * (BAR_WIDTH - done)
-    end = "\n" if record.round_num >= total else ""
-    print(f"\r[{bar}] {_round_text(record, total)}   ", end=end, file=sys.stderr, flush=True)
+class Bar:
+    """A progress bar in the last line of a terminal; ``close`` ends the line, at any round."""
+
+    def __init__(self) -> None:
+        self._is_drawn = False
+
+    def draw(self, record: RoundRecord, total: int) -> None:
+        """The bar after a round of at most ``total``."""
+        done = round(BAR_WIDTH * record.round_num / max(total, 1))
+        bar = "#" * done + "." * (BAR_WIDTH - done)
+        print(f"\r[{bar}] {_round_text(record, total)}   ", end="", file=sys.stderr, flush=True)
+        self._is_drawn = True
+
+    def close(self) -> None:
+        """What is printed next starts a line of its own: training may stop before ``total``."""
+        if self._is_drawn:
+            print(file=sys.stderr, flush=True)
+        self._is_drawn = False
 
 
 def _print_round(record: RoundRecord, total: int) -> None:
