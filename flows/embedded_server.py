@@ -14,38 +14,38 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+from prefect import task
+from prefect.runtime import task_run
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
 
 from fedchurn.errors import FedchurnError
 
-RECORD_SECONDS = 10.0  # how long the server may take to write down what it was told
+RECORD_SECONDS = 20.0  # how long the server may take to write down what it was told
 GRACE_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.05
 NUM_LOG_LINES = 5
 
-# What the stages import anyway takes about as long as the server, which has a core of its own.
-WANTED_SOON = ("mlflow", "great_expectations", "sklearn.ensemble")
-
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[None]:
+def prefect_server(home: Path, *, meanwhile: Sequence[str] = ()) -> Iterator[None]:
     """Flows in the block run on the server that the settings name, else on one of their own.
 
     Args:
         home: where a server of their own keeps its data base and its log.
+        meanwhile: modules to import while it comes up, which takes it several seconds.
 
     Raises:
         FedchurnError: the named server does not answer, or the own one does not come up.
@@ -55,13 +55,19 @@ def prefect_server(home: Path) -> Iterator[None]:
         _check_answers(named)
         yield
         return
-    with _server(home.resolve() / "prefect") as url:
-        # Heartbeats tell other processes that this one lives; there are none that look.
-        own = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        since = datetime.now(UTC)
+    with _server(home.resolve() / "prefect", meanwhile) as url:
+        own = {
+            PREFECT_API_URL: url,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # nobody looks whether this process lives
+            PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",  # for the last words
+        }
         with temporary_settings(own):
-            yield
-            _await_records(url, since)
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # the run is over; its outcome stands without records
+                    _await_records(url)
+                _hang_up()
 
 
 def _check_answers(url: str) -> None:
@@ -74,7 +80,7 @@ def _check_answers(url: str) -> None:
 
 
 @contextmanager
-def _server(home: Path) -> Iterator[str]:
+def _server(home: Path, meanwhile: Sequence[str]) -> Iterator[str]:
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
@@ -95,7 +101,7 @@ def _server(home: Path) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for the flow, which still has something to report
         )
     try:
-        for name in WANTED_SOON:
+        for name in meanwhile:
             _import(name)
         _await_health(process, url, log)
         yield url
@@ -131,32 +137,47 @@ def _absent(fate: str, log: Path) -> FedchurnError:
 
 
 def _is_healthy(url: str) -> bool:
-    return _asked(f"{url}/health") is True
+    return _asked("GET", f"{url}/health") is True
 
 
-def _asked(url: str, question: dict[str, Any] | None = None) -> Any:
-    """The JSON answer (POST when there is a question); None when there is no good one."""
-    method = "GET" if question is None else "POST"
+def _asked(method: str, url: str) -> Any:
+    """The JSON answer; None when there is no good one."""
     try:
         with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
-            answer = client.request(method, url, json=question)
+            answer = client.request(method, url)
             return answer.json() if answer.is_success else None
     except (httpx.HTTPError, ValueError):
         return None
 
 
-def _await_records(url: str, since: datetime) -> None:
-    """Wait until the server has written down how this run's tasks ended; it hears of that late."""
+@task(name="last words", persist_result=False)
+def _last_words() -> str:
+    return str(task_run.id)
+
+
+def _await_records(url: str) -> None:
+    """Wait until the server has written down all that it was told about tasks; it does so late.
+
+    It writes in the order in which it is told, so a task of our own that comes last is the proof.
+    """
+    last = f"{url}/task_runs/{_last_words()}"
+    end = time.monotonic() + RECORD_SECONDS
+    while not _is_completed(_asked("GET", last)) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+    _asked("DELETE", last)
+
+
+def _hang_up() -> None:
+    """End Prefect's threads that talk to the server; they would wait for it when it is gone."""
     from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
 
     EventsWorker.drain_all()
-    unfinished = {
-        "flow_runs": {"start_time": {"after_": since.isoformat()}},
-        "task_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}},
-    }
-    end = time.monotonic() + RECORD_SECONDS
-    while _asked(f"{url}/task_runs/count", unfinished) != 0 and time.monotonic() < end:
-        time.sleep(POLL_SECONDS)
+    APILogWorker.drain_all()
+
+
+def _is_completed(run: Any) -> bool:
+    return run is not None and run["state_type"] == "COMPLETED"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -16,6 +16,8 @@ from tasks.registry import promote_or_refuse, publish_verdict, register_release
 from tasks.training import check_tracking, evaluate_model, train_federated
 from tasks.validation import validate_rows
 
+# The stages import these anyway, and a Prefect server takes about as long to come up.
+WANTED_SOON = ("mlflow", "great_expectations", "sklearn.ensemble")
 TURN_SECONDS = 6 * 3600.0  # a deployed run waits for its turn: nobody is there to start it again
 
 
@@ -54,7 +56,7 @@ def _train_resolved(settings: dict[str, Any]) -> Any:
 
 def train_embedded(settings: Settings, on_round: OnRound) -> dict[str, Any]:
     """The same flow in this process, for settings that are resolved; ``on_round`` sees rounds."""
-    with prefect_server(settings.home), listening(on_round):
+    with prefect_server(settings.home, meanwhile=WANTED_SOON), listening(on_round):
         result: dict[str, Any] = _train_resolved(settings.model_dump(mode="json"))
     return result
 
