@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from fedchurn.errors import FedchurnError, SettingsError
 from fedchurn.quiet import apply_quiet_environment
@@ -26,6 +27,13 @@ GRACE_SECONDS = 15.0
 NUM_LOG_LINES = 20
 POOL = "local"
 WORKER = "fedchurn-local"
+# Seconds until the worker, or a run that waits for its turn, looks again; Prefect's are for crowds.
+PROMPT = MappingProxyType(
+    {
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ def child_environment(settings: Settings, environ: Mapping[str, str]) -> dict[st
     """Environment of every process of the platform, flow runs included."""
     child = dict(environ)
     apply_quiet_environment(child)
+    for name, value in PROMPT.items():
+        child.setdefault(name, value)
     child |= {
         "FEDCHURN_HOME": str(settings.home),
         "FEDCHURN_PROJECT": str(settings.project),
