@@ -125,8 +125,8 @@ def _quantile(alpha: float) -> float:
 
 def _gap(comparison: PairedComparison) -> str:
     return (
-        f"On the same rows of {comparison.num_customers} customers its ROC-AUC is "
-        f"{comparison.difference:+.4f} against the champion's {comparison.auc_champion:.4f} "
+        f"On the same rows of {comparison.num_customers} customers its ROC-AUC differs by "
+        f"{comparison.difference:+.4f} from the champion's {comparison.auc_champion:.4f} "
         f"(standard error {comparison.standard_error:.4f})"
     )
 
