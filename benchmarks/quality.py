@@ -132,7 +132,7 @@ def measure(
         with TemporaryDirectory() as home:
             for further, recipe in product(range(num_seeds), recipes):
                 settings = _settings(contract, location, scheme, recipe, Path(home), thorough)
-                settings = settings.model_copy(update={"seed": settings.seed + further})
+                settings = _reseeded(settings, further)
                 if recipe != recipes[0]:
                     settings = _without_baselines(settings)
                 for name, folds in _aucs(crossval(settings, document, num_folds=num_folds)).items():
@@ -159,6 +159,12 @@ def _settings(
         }
     )
     return with_scheme(settings, scheme)
+
+
+def _reseeded(settings: Settings, further: int) -> Settings:
+    """Other clients and folds (the split's own seed), and other draws in training."""
+    split = settings.split.model_copy(update={"seed": settings.split.seed + further})
+    return settings.model_copy(update={"seed": settings.seed + further, "split": split})
 
 
 def _without_baselines(settings: Settings) -> Settings:
