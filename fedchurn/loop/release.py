@@ -17,6 +17,7 @@ from fedchurn.loop.stage import (
     run_stage,
     stage_key,
 )
+from fedchurn.loop.stages_before import StagesBefore
 from fedchurn.loop.tracked_training import experiment
 from fedchurn.loop.trained_run import TrainedRun, read_run
 from fedchurn.registry.mlflow_model import register_release
@@ -67,11 +68,10 @@ def register_stage(
 
     def work(folder: Path) -> StageResult:
         run = read_run(Path(trained["folder"]), contract)
-        release = _write(settings, contract, validated, trained, evaluated, run)
-        write_training_report(
-            folder, settings, contract, validated, trained, evaluated, run, release.name
-        )
-        version = _register(settings, model_name, release, folder, validated, trained, evaluated)
+        before = StagesBefore(settings, contract, validated, trained, evaluated)
+        release = _write(before, run)
+        write_training_report(folder, before, run, release.name)
+        version = _register(before, model_name, release, folder)
         return {
             "release_id": release.name,
             "release_folder": str(release),
@@ -94,34 +94,22 @@ def _forget_unregistered(settings: Settings, model_name: str, key: str) -> None:
         forget_stage(settings.home, "register", key)
 
 
-def _write(
-    settings: Settings,
-    contract: Contract,
-    validated: dict[str, Any],
-    trained: dict[str, Any],
-    evaluated: dict[str, Any],
-    run: TrainedRun,
-) -> Path:
+def _write(before: StagesBefore, run: TrainedRun) -> Path:
     parts = ReleaseParts(
-        card=_card(settings, contract, validated, trained, evaluated, run),
+        card=_card(before, run),
         model=run.model,
-        reference=drift_reference(run.statistics, run.test, contract),
-        golden_rows=choose_golden_rows(contract, seed=settings.seed),
+        reference=drift_reference(run.statistics, run.test, before.contract),
+        golden_rows=choose_golden_rows(before.contract, seed=before.settings.seed),
         fallback=run.fallback,
     )
-    folder = write_release(parts, settings.home.resolve() / "releases")
+    folder = write_release(parts, before.settings.home.resolve() / "releases")
     check_golden(load_release(folder))
     return folder
 
 
-def _card(
-    settings: Settings,
-    contract: Contract,
-    validated: dict[str, Any],
-    trained: dict[str, Any],
-    evaluated: dict[str, Any],
-    run: TrainedRun,
-) -> Card:
+def _card(before: StagesBefore, run: TrainedRun) -> Card:
+    settings, contract = before.settings, before.contract
+    validated, trained, evaluated = before.validated, before.trained, before.evaluated
     return Card(
         contract=contract.contract,
         contract_version=contract.version,
@@ -151,23 +139,16 @@ def _card_round(record: RoundRecord) -> CardRound:
     )
 
 
-def _register(
-    settings: Settings,
-    model_name: str,
-    release: Path,
-    report: Path,
-    validated: dict[str, Any],
-    trained: dict[str, Any],
-    evaluated: dict[str, Any],
-) -> str:
+def _register(before: StagesBefore, model_name: str, release: Path, report: Path) -> str:
+    settings, evaluated = before.settings, before.evaluated
     uri = settings.tracking_uri
-    run_id = str(trained["mlflow_run_id"])
+    run_id = str(before.trained["mlflow_run_id"])
     with tracked_run(uri, experiment(settings), name=release.name, run_id=run_id) as run:
         run.set_tags({"release_id": release.name})
         run.log_metrics(_final_metrics(evaluated))
         run.log_folder(Path(evaluated["folder"]), "evaluation")
         run.log_folder(report, "report")
-        for page in sorted(Path(validated["folder"]).glob("quality-*.html")):
+        for page in sorted(Path(before.validated["folder"]).glob("quality-*.html")):
             run.log_file(page, "quality")
         return register_release(run, release, model_name=model_name)
 

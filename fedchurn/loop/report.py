@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import TEST, TRAIN, VALIDATION, ClientTable
 from fedchurn.evaluation.comparison import Comparison
 from fedchurn.evaluation.training_report import (
@@ -23,6 +22,7 @@ from fedchurn.evaluation.training_report import (
 )
 from fedchurn.loop.provenance import library_versions, now
 from fedchurn.loop.round_rows import round_rows
+from fedchurn.loop.stages_before import StagesBefore
 from fedchurn.loop.trained_run import TrainedRun
 from fedchurn.loop.validate import stage_tables
 from fedchurn.settings import Settings
@@ -55,20 +55,13 @@ def load_plots(folder: Path) -> list[ReportPlot]:
 
 
 def write_training_report(
-    folder: Path,
-    settings: Settings,
-    contract: Contract,
-    validated: dict[str, Any],
-    trained: dict[str, Any],
-    evaluated: dict[str, Any],
-    run: TrainedRun,
-    release: str,
+    folder: Path, before: StagesBefore, run: TrainedRun, release: str
 ) -> Path:
     """The page before the verdict, and its record as JSON beside it."""
-    report = _report(settings, contract, validated, trained, evaluated, run, release)
+    report = _report(before, run, release)
     record = json.dumps(report.to_dict(), indent=1)
     (folder / _REPORT).write_text(record, encoding="utf-8")
-    return write_report(report, folder, load_plots(Path(evaluated["folder"])))
+    return write_report(report, folder, load_plots(Path(before.evaluated["folder"])))
 
 
 def add_verdict(folder: Path, evaluation_folder: Path, outcome: dict[str, Any]) -> Path:
@@ -86,15 +79,9 @@ def add_verdict(folder: Path, evaluation_folder: Path, outcome: dict[str, Any]) 
     return write_report(decided, folder, load_plots(evaluation_folder))
 
 
-def _report(
-    settings: Settings,
-    contract: Contract,
-    validated: dict[str, Any],
-    trained: dict[str, Any],
-    evaluated: dict[str, Any],
-    run: TrainedRun,
-    release: str,
-) -> TrainingReport:
+def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingReport:
+    settings, contract = before.settings, before.contract
+    validated, trained, evaluated = before.validated, before.trained, before.evaluated
     comparisons = tuple(Comparison(**stored) for stored in evaluated["comparisons"])
     absences = tuple(
         Absence(record.round_num, client, reason)
