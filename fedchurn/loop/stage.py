@@ -52,14 +52,16 @@ def finished_stage(home: Path, name: str, key: str) -> StageResult | None:
         result: StageResult = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    if not all((folder / name).is_file() for name in result.get("files", ())):
+        return None  # somebody removed files by hand
     return {**result, "folder": str(folder), "reused": True}
 
 
 def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResult]) -> StageResult:
     """The stage's result: read back when it is complete, else made by ``work(folder)``.
 
-    ``work`` may write into the folder it is given and returns JSON-ready facts; ``folder``, ``key``
-    and ``reused`` are added to them.
+    ``work`` may write into the folder it is given and returns JSON-ready facts; ``files``,
+    ``folder``, ``key`` and ``reused`` are added to them.
 
     Raises:
         ReleaseError: the operating system refused to write; nothing half-written is left.
@@ -72,7 +74,9 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
     try:
         _remove_leftovers(folder)
         partial.mkdir(parents=True)
-        result = {**work(partial), "folder": str(folder), "key": key, "reused": False}
+        facts = work(partial)
+        files = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
+        result = {**facts, "files": files, "folder": str(folder), "key": key, "reused": False}
         (partial / _RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
         if (finished := finished_stage(home, name, key)) is not None:
             return finished  # by another process meanwhile, which may be reading it

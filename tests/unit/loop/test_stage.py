@@ -43,7 +43,7 @@ def test_a_stage_is_made_once_and_read_back(tmp_path: Path) -> None:
     work = Work()
     made = run_stage(tmp_path, "validate", "k1", work)
     folder = tmp_path / "stages" / "validate-k1"
-    facts = {"rows": 3, "folder": str(folder), "key": "k1"}
+    facts = {"rows": 3, "files": ["rows.bin"], "folder": str(folder), "key": "k1"}
     assert made == {**facts, "reused": False}
     assert (folder / "rows.bin").read_bytes() == b"x" * 10
     assert run_stage(tmp_path, "validate", "k1", not_again) == {**facts, "reused": True}
@@ -102,6 +102,12 @@ def test_a_folder_without_its_result_is_made_anew(tmp_path: Path) -> None:
     (folder / "stage.json").write_text('{"rows": ')
     assert run_stage(tmp_path, "validate", "k1", Work())["reused"] is False
     assert sorted(path.name for path in folder.iterdir()) == ["rows.bin", "stage.json"]
+
+
+def test_a_stage_whose_files_were_removed_is_made_anew(tmp_path: Path) -> None:
+    run_stage(tmp_path, "validate", "k1", Work())
+    (stage_folder(tmp_path, "validate", "k1") / "rows.bin").unlink()
+    assert run_stage(tmp_path, "validate", "k1", Work())["reused"] is False
 
 
 FASTER = """
