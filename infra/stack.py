@@ -21,6 +21,7 @@ from fedchurn.errors import FedchurnError, SettingsError
 from fedchurn.quiet import apply_quiet_environment
 from infra import processes
 from infra.processes import Started
+from infra.stranded import report_stranded
 
 START_DEADLINE_SECONDS = 180.0
 GRACE_SECONDS = 15.0
@@ -266,6 +267,7 @@ def _start_all(starter: _Starter) -> None:
     if processes.read_url(f"{settings.prefect_api_url}/work_pools/{POOL}") is None:
         starter.run("work-pool", _prefect_command("work-pool", "create", POOL, "--type", "process"))
     starter.run("deploy", _prefect_command("--no-prompt", "deploy", "--all"))
+    report_stranded(settings.prefect_api_url, POOL)  # no worker of this home is alive
     starter.start("worker", _prefect_command("worker", "start", "--pool", POOL, "--name", WORKER))
     starter.await_health("worker")
     starter.await_health("mlflow")

@@ -20,11 +20,16 @@ pytestmark = pytest.mark.e2e
 PROJECT = Path(__file__).resolve().parents[2]
 
 FLOW = """
+import time
 from prefect import flow
 
 @flow
 def greet(name: str = "nobody") -> str:
     return "hello " + name
+
+@flow
+def linger() -> None:
+    time.sleep(600)
 """
 DEPLOYMENTS = """
 pull:
@@ -35,6 +40,10 @@ deployments:
     entrypoint: greeting.py:greet
     work_pool: {name: local}
     schedules: [{cron: "* * * * *", timezone: UTC}]
+  - name: by-hand
+    entrypoint: greeting.py:linger
+    concurrency_limit: 1
+    work_pool: {name: local}
 """
 
 
@@ -125,6 +134,29 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     assert not (commands.home / "platform.json").exists()
     assert commands.run("status").returncode == 1
     assert commands.run("down").returncode == 0
+
+
+def test_a_run_that_down_cut_off_gives_its_turn_back(commands: Commands) -> None:
+    api_url = str(_last_object(commands.run("up", "--free-ports", "--json"))["prefect_api_url"])
+    deployment = json.loads(
+        processes.read_url(f"{api_url}/deployments/name/linger/by-hand") or b"{}"
+    )
+    new_run = f"{api_url}/deployments/{deployment['id']}/create_flow_run"
+    cut_off = json.loads(processes.read_url(new_run, body=b"{}") or b"{}")
+    running = {"flow_runs": {"state": {"name": {"any_": ["Running"]}}}}
+    assert processes.wait_until(
+        lambda: cut_off["id"] in {run["id"] for run in _runs_of(api_url, running)},
+        deadline_seconds=60,
+    )
+    assert commands.run("down").returncode == 0
+    assert _processes_of(commands.home) == []
+
+    api_url = str(_last_object(commands.run("up", "--free-ports", "--json"))["prefect_api_url"])
+    told = json.loads(processes.read_url(f"{api_url}/flow_runs/{cut_off['id']}") or b"{}")
+    assert told["state_name"] == "Crashed"
+    assert "went down while it ran" in told["state"]["message"]
+    turns = json.loads(processes.read_url(f"{api_url}/deployments/name/linger/by-hand") or b"{}")
+    assert turns["global_concurrency_limit"]["active_slots"] == 0
 
 
 def test_up_stops_everything_when_one_part_fails(commands: Commands) -> None:
