@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -144,22 +145,21 @@ def test_a_home_may_be_moved(tmp_path: Path) -> None:
     assert found["folder"] == str(tmp_path / "new" / "stages" / "validate-k1")
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """The largest file that may be written, in bytes: a full disk that needs no root."""
-    limit = 4096
+@contextmanager
+def files_of_at_most(num_bytes: int) -> Iterator[None]:
+    """A full disk that needs no root. Nothing else may be written meanwhile, pytest's output too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Python ignores SIGXFSZ, so a write beyond the limit fails with EFBIG.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
     try:
-        yield limit
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_on_the_disk(tmp_path: Path, small_files: int) -> None:
-    with pytest.raises(ReleaseError) as caught:
-        run_stage(tmp_path, "federate", "k1", Work(small_files + 1))
+def test_no_room_on_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError) as caught, files_of_at_most(4096):
+        run_stage(tmp_path, "federate", "k1", Work(4097))
     assert caught.value.where == str(tmp_path / "stages" / "federate-k1")
     assert caught.value.what == "cannot be written: File too large"
     assert "make room" in caught.value.next_step
