@@ -119,7 +119,12 @@ def dump_contract(contract: Contract) -> str:
     data = contract.model_dump(mode="json", exclude_defaults=True)
     for rule, record in zip(data.get("rules", ()), contract.rules, strict=False):
         rule["op"] = record.op
-    return yaml.dump(_ordered(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return contract_yaml(_ordered(data))
+
+
+def contract_yaml(plain: dict[str, Any]) -> str:
+    """Plain data of a contract as YAML; every text comes back as it was."""
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _ordered(data: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +134,10 @@ def _ordered(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Short lists of scalars on one line, whole numbers without point, no anchors."""
+    """Short lists of scalars on one line, whole numbers without point, no anchors.
+
+    Texts with Unicode's own line breaks are quoted and escaped: YAML would fold them away.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -143,6 +151,11 @@ class _Dumper(yaml.SafeDumper):
             return self.represent_int(int(data))
         return super().represent_float(data)
 
+    def represent_text(self, data: str) -> yaml.ScalarNode:
+        breaks = any(mark in data for mark in ("\x85", "\u2028", "\u2029"))
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if breaks else None)
 
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_representer(list, _Dumper.represent_list)
 _Dumper.add_representer(float, _Dumper.represent_float)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fedchurn.contract.load import contract_digest
+from fedchurn.contract.load import contract_digest, contract_yaml
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.release.canonical import CanonicalRow
@@ -106,7 +106,7 @@ def contract_bytes(contract: Contract) -> bytes:
         ReleaseError: it would not.
     """
     plain = contract.model_dump(mode="json", exclude_none=True)
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    text = contract_yaml(plain)
     if Contract.model_validate(yaml.safe_load(text)) != contract.model_copy(
         update={"shared": None}
     ):

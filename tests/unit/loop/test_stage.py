@@ -147,7 +147,7 @@ def test_a_home_may_be_moved(tmp_path: Path) -> None:
 
 @contextmanager
 def files_of_at_most(num_bytes: int) -> Iterator[None]:
-    """A full disk that needs no root. Nothing else may be written meanwhile, pytest's output too."""
+    """A full disk that needs no root; pytest cannot write its output meanwhile either."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Python ignores SIGXFSZ, so a write beyond the limit fails with EFBIG.
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
