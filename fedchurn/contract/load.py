@@ -147,7 +147,7 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
 
     def represent_float(self, data: float) -> yaml.ScalarNode:
-        if data.is_integer() and abs(data) < 1e15:
+        if data.is_integer() and abs(data) < 1e15 and str(data) != "-0.0":
             return self.represent_int(int(data))
         return super().represent_float(data)
 
