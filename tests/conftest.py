@@ -6,8 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+# No timed assertions: a slow machine is not a defect. In CI the examples are the same every time;
+# elsewhere each run looks at new ones.
+settings.register_profile(
+    "fedchurn",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fedchurn")
 
 
 @pytest.fixture(scope="session")
