@@ -6,7 +6,6 @@ no randomness. ``play_rounds`` is the only loop.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,9 +16,9 @@ from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithm import Algorithm
 from fedchurn.federation.checks import Accepted, RoundPolicy, accept
 from fedchurn.federation.exchange import Arrays, Exchange, Reply, Request
-from fedchurn.federation.model_messages import of_candidate, weights_to_arrays
+from fedchurn.federation.scoring import Evaluated, evaluate
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
-from fedchurn.learning.spec import ModelSpec, Weights
+from fedchurn.learning.spec import Weights
 
 OnRound = Callable[[RoundRecord, RoundState], None]
 
@@ -259,58 +258,3 @@ def _with_validation(
         numbers = {f"validation_{n}": v for n, v in _metric_numbers(part).items()}
         result.setdefault(client, {}).update(numbers)
     return result
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Score sums per candidate and client, and why some clients are not among them."""
-
-    sums: tuple[dict[str, ScoreSums], ...]
-    absences: Mapping[str, str]
-
-
-def evaluate(
-    exchange: Exchange,
-    policy: RoundPolicy,
-    spec: ModelSpec,
-    candidates: Sequence[Weights],
-    encoder_json: str,
-    split: str,
-    *,
-    round_num: int = 0,
-) -> Evaluated:
-    """Score sums per candidate and client on one split.
-
-    Args:
-        exchange: reaches the clients.
-        policy: quorum and deadline.
-        spec: shape of the candidates.
-        candidates: models to evaluate.
-        encoder_json: the encoder.
-        split: ``train``, ``validation`` or ``test``.
-        round_num: the round that asks.
-
-    Raises:
-        QuorumError: too few clients answered.
-    """
-    request = Request(
-        task="evaluate",
-        round_num=round_num,
-        arrays=weights_to_arrays(spec, candidates),
-        config={
-            "encoder": encoder_json,
-            "spec": json.dumps(spec.to_dict()),
-            "split": split,
-            "num_candidates": len(candidates),
-        },
-    )
-    replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
-    accepted = accept(replies, policy, what=f"round {round_num}, evaluation on {split} rows")
-    sums = tuple(
-        {
-            reply.client: ScoreSums.from_arrays(of_candidate(reply.arrays, number))
-            for reply in accepted.replies
-        }
-        for number in range(len(candidates))
-    )
-    return Evaluated(sums, {**accepted.absences, **accepted.quarantined})

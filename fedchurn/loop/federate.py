@@ -12,7 +12,7 @@ from fedchurn.encoding.fit import EncoderSettings
 from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.rounds import evaluate
+from fedchurn.federation.scoring import evaluate
 from fedchurn.federation.state import RoundRecord
 from fedchurn.federation.training import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe

@@ -15,7 +15,7 @@ from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.newton_sums import newton_sums
-from fedchurn.federation.rounds import evaluate
+from fedchurn.federation.scoring import evaluate
 from fedchurn.federation.training import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from tests.unit.federation.clients import CONTRACT, Altered, Broken, federation, joined, table
