@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 3
+LEAVE_SECONDS = 15.0
 
 
 def main(socket_number: int, starter: int) -> None:
@@ -40,6 +41,8 @@ def _end_with(starter: int, server: uvicorn.Server) -> None:
     while os.getppid() == starter:
         time.sleep(LOOK_SECONDS)
     server.should_exit = True
+    time.sleep(LEAVE_SECONDS)
+    os._exit(1)  # shutting down hangs, and nobody is left to wait for it
 
 
 if __name__ == "__main__":
