@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fedchurn.contract.cells import as_flag, whole
 from fedchurn.contract.columns import (
     MISSING,
     UNKNOWN,
@@ -151,7 +152,7 @@ def _tokens(column: Column) -> frozenset[str]:
 
 
 def cell_text(value: object) -> str | None:
-    """A cell as stripped text, None if empty: 1, 1.0 and '1' differ only until ``_whole``."""
+    """A cell as stripped text, None if empty: 1, 1.0 and '1' differ only until ``whole``."""
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, np.generic):
@@ -175,8 +176,8 @@ def _factorised(values: pd.Series[Any]) -> tuple[NDArray[np.intp], list[str]]:
     else:
         codes, found = pd.factorize(values.array)
     stripped = [cell_text(v) for v in np.asarray(found, dtype=object)]
-    whole = [None if t is None else _whole(t) for t in stripped]
-    return _merged(np.asarray(codes), whole)
+    texts_found = [None if t is None else whole(t) for t in stripped]
+    return _merged(np.asarray(codes), texts_found)
 
 
 def _equal_means_same(cells: pd.Series[Any]) -> bool:
@@ -192,14 +193,6 @@ def _merged(
     place: dict[str, int] = {}
     move = [-1 if m is None else place.setdefault(m, len(place)) for m in meanings]
     return np.asarray([*move, -1], dtype=np.intp)[codes], list(place)
-
-
-def _whole(text: str) -> str:
-    """``1.0`` as ``1``; any other text as it is."""
-    head, dot, tail = text.partition(".")
-    if dot and tail.strip("0") == "" and head.lstrip("-").isdecimal():
-        return head
-    return text
 
 
 def _decoded(codes: NDArray[np.intp], texts: list[Any]) -> Labels:
@@ -223,8 +216,7 @@ def _label(text: str, column: Column) -> str:
         return text
     if text in column.aliases:
         return column.aliases[text]
-    flag = {"true": "1", "false": "0"}.get(text.lower(), text)
-    return flag if flag in (column.categories or ()) else text
+    return as_flag(text, column.categories or ())
 
 
 def _targets(
