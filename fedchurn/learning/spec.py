@@ -92,18 +92,24 @@ def predict_logit(
     Returns:
         float64 (n,).
     """
-    wide = [np.asarray(w, dtype=np.float32).astype(np.float64) for w in weights]
+    wide = widened(weights)
     rows = np.asarray(inputs, dtype=np.float32)
     logit = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
-        logit[chunk] = _logit(spec, wide, rows[chunk].astype(np.float64))
+        logit[chunk] = wide_logit(spec, wide, rows[chunk].astype(np.float64))
     return logit
 
 
-def _logit(
+def widened(weights: Sequence[NDArray[np.floating]]) -> tuple[NDArray[np.float64], ...]:
+    """The float32 weights as float64, for ``wide_logit``."""
+    return tuple(np.asarray(w, dtype=np.float32).astype(np.float64) for w in weights)
+
+
+def wide_logit(
     spec: ModelSpec, weights: Sequence[NDArray[np.float64]], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Logits of n encoded rows that are float64 already; ``predict_logit`` without conversions."""
     remaining = list(weights)
     logit = np.zeros(len(rows))
     if spec.linear:

@@ -1,0 +1,120 @@
+"""From rows as sent to answers: judge, score (with fallbacks), explain, record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fedchurn.contract.customer_rows import CanonicalRow, canonical_row
+from fedchurn.serving.explanation import Explanation
+from fedchurn.serving.fallback import Outcome
+from fedchurn.serving.live import Live, Serving
+from fedchurn.serving.prediction_ids import PredictionIds
+from fedchurn.serving.recorder import Recorder
+from fedchurn.serving.records import Answer, PredictionRecord, Refusal
+from fedchurn.serving.served_release import ServedRelease
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Question:
+    """How rows are asked about.
+
+    Attributes:
+        endpoint: route that was called.
+        started: ``time.perf_counter()`` when the request came.
+        explain: whether contributions and recommendations are wanted.
+    """
+
+    endpoint: str
+    started: float
+    explain: bool = False
+
+
+class Answering:
+    """Answers rows with what is live; blocking, for worker threads rather than the event loop."""
+
+    def __init__(self, live: Live, recorder: Recorder, ids: PredictionIds) -> None:
+        self._live = live
+        self._recorder = recorder
+        self._ids = ids
+
+    def one(self, row: Row, question: Question) -> Answer | Refusal:
+        """The answer about one row, or why there is none."""
+        return self.many([row], question)[0]
+
+    def many(self, rows: Sequence[Row], question: Question) -> list[Answer | Refusal]:
+        """Answers in the order of the rows; a bad row does not keep good ones from answers."""
+        state = self._live.state
+        contract = state.champion.contract
+        judged = [canonical_row(row, contract) for row in rows]
+        asked = [state.pick(customer_id(row, state.champion)) for row in rows]
+        outcomes = _outcomes(state, judged, asked)
+        return [
+            self._answer(row, one, served, outcome, question)
+            if outcome is not None
+            else Refusal(one.problems)
+            for row, one, served, outcome in zip(rows, judged, asked, outcomes, strict=True)
+        ]
+
+    def _answer(
+        self,
+        row: Row,
+        judged: CanonicalRow,
+        served: ServedRelease,
+        outcome: Outcome,
+        question: Question,
+    ) -> Answer:
+        explanation = _explained(served, judged, outcome) if question.explain else None
+        record = PredictionRecord(
+            time_seconds=time.time(),
+            prediction_id=self._ids.new(),
+            customer_id=customer_id(row, served),
+            values=tuple(judged.values.values()),
+            probability=outcome.probability,
+            prediction=int(outcome.probability >= served.threshold),
+            risk_level=served.band(outcome.probability).name,
+            model_used=outcome.model_used,
+            fallback_reason=outcome.reason,
+            served=served,
+            latency_seconds=time.perf_counter() - question.started,
+            warnings=tuple((w.field, w.rule) for w in judged.warnings),
+            endpoint=question.endpoint,
+            quick=False,
+        )
+        self._recorder.record(record)
+        advice = served.advisor.recommend(outcome.probability, explanation)
+        return Answer(record, judged.warnings, explanation, advice if question.explain else ())
+
+
+def customer_id(row: Row, served: ServedRelease) -> str | None:
+    """The customer that a row is about, where it says so, as text of at most 64 characters."""
+    name = served.id_column
+    value = row.get(name) if name else None
+    if value is None or isinstance(value, dict | list):
+        return None
+    return str(value)[:64]
+
+
+def _explained(served: ServedRelease, judged: CanonicalRow, outcome: Outcome) -> Explanation | None:
+    """Contributions to the answer of the model that gave it; rules and base rate have none."""
+    explainer = served.explainers.get(outcome.model_used)
+    return explainer.explain(judged.values) if explainer else None
+
+
+def _outcomes(
+    state: Serving, judged: Sequence[CanonicalRow], asked: Sequence[ServedRelease]
+) -> list[Outcome | None]:
+    """One outcome per row without problems, scored together per release."""
+    outcomes: list[Outcome | None] = [None] * len(judged)
+    for served in {id(s): s for s in asked}.values():
+        places = [i for i, row in enumerate(judged) if asked[i] is served and not row.problems]
+        if not places:
+            continue
+        fault = state.champion_fault if served is state.champion else None
+        values = [judged[i].values for i in places]
+        for place, outcome in zip(places, served.chain.answer(values, fault), strict=True):
+            outcomes[place] = outcome
+    return outcomes

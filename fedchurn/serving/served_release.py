@@ -1,0 +1,103 @@
+"""A release made ready to answer: loaded, proven by its golden rows, everything precomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fedchurn.contract.schema import Contract, RiskBand
+from fedchurn.release.load import Release, check_golden, load_release
+from fedchurn.serving.explanation import Explainer
+from fedchurn.serving.fallback import FallbackChain
+from fedchurn.serving.predictor import Predictor
+from fedchurn.serving.quick_row import QuickScorer
+from fedchurn.serving.recommendations import Advisor
+from fedchurn.serving.records import CHAMPION, FALLBACK_MODEL
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRelease:
+    """One release at work.
+
+    Attributes:
+        release: what was loaded.
+        version: its version in the registry, where that is known.
+        role: ``champion`` or ``challenger``; what its answers call themselves.
+        model: the model.
+        fallback: the simpler model beside it, or None.
+        quick: the model again, for plain rows only.
+        chain: model, fallback model, rules, base rate.
+        explainers: by who answered (role or ``fallback_model``).
+        advisor: recommendations.
+    """
+
+    release: Release
+    version: str | None
+    role: str
+    model: Predictor
+    fallback: Predictor | None
+    quick: QuickScorer
+    chain: FallbackChain
+    explainers: Mapping[str, Explainer]
+    advisor: Advisor
+
+    @property
+    def release_id(self) -> str:
+        return self.release.release_id
+
+    @property
+    def contract(self) -> Contract:
+        return self.release.contract
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a customer counts as a churner."""
+        return self.release.card.threshold
+
+    @cached_property
+    def id_column(self) -> str | None:
+        """Field that names a customer, where the contract has one."""
+        identifier = self.release.contract.id
+        return identifier.column if identifier else None
+
+    def band(self, probability: float) -> RiskBand:
+        """The contract's risk band of a probability (0-1)."""
+        bands = self.release.contract.risk_bands
+        below = (band for band in bands if band.below is None or probability < band.below)
+        return next(below, bands[-1])
+
+
+def serve_release(
+    folder: Path,
+    version: str | None = None,
+    *,
+    role: str = CHAMPION,
+    model_timeout_seconds: float = 1.0,
+) -> ServedRelease:
+    """Load a release, verify every file, recompute its golden rows, and make it ready.
+
+    Raises:
+        IntegrityError: the release is damaged, or answers its golden rows otherwise.
+    """
+    release = load_release(folder)
+    check_golden(release)
+    model = Predictor(release.model)
+    fallback = Predictor(release.fallback) if release.fallback else None
+    explainers = {role: Explainer(model, release.reference)}
+    if fallback is not None:
+        explainers[FALLBACK_MODEL] = Explainer(fallback, release.reference)
+    return ServedRelease(
+        release=release,
+        version=version,
+        role=role,
+        model=model,
+        fallback=fallback,
+        quick=QuickScorer(release.model),
+        chain=FallbackChain(
+            release.contract, role, model, fallback, timeout_seconds=model_timeout_seconds
+        ),
+        explainers=explainers,
+        advisor=Advisor(release.contract),
+    )
