@@ -92,7 +92,11 @@ class Answering:
 def customer_id(row: Row, served: ServedRelease) -> str | None:
     """The customer that a row is about, where it says so, as text of at most 64 characters."""
     name = served.id_column
-    value = row.get(name) if name else None
+    return customer_text(row.get(name)) if name else None
+
+
+def customer_text(value: object) -> str | None:
+    """A value of the id field as text, cut to 64 characters; None for what cannot be an id."""
     if value is None or isinstance(value, dict | list):
         return None
     return str(value)[:64]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from fedchurn.contract.schema import Contract, RiskBand
+from fedchurn.errors import IntegrityError
+from fedchurn.release.golden import TOLERANCE
 from fedchurn.release.load import Release, check_golden, load_release
 from fedchurn.serving.explanation import Explainer
 from fedchurn.serving.fallback import FallbackChain
@@ -83,7 +86,8 @@ def serve_release(
     """
     release = load_release(folder)
     check_golden(release)
-    model = Predictor(release.model)
+    model, quick = Predictor(release.model), QuickScorer(release.model)
+    check_quick(release, quick)
     fallback = Predictor(release.fallback) if release.fallback else None
     explainers = {role: Explainer(model, release.reference)}
     if fallback is not None:
@@ -94,10 +98,28 @@ def serve_release(
         role=role,
         model=model,
         fallback=fallback,
-        quick=QuickScorer(release.model),
+        quick=quick,
         chain=FallbackChain(
             release.contract, role, model, fallback, timeout_seconds=model_timeout_seconds
         ),
         explainers=explainers,
         advisor=Advisor(release.contract),
     )
+
+
+def check_quick(release: Release, quick: QuickScorer) -> None:
+    """The fast lane's answers to the golden rows, compared with those that were judged.
+
+    Raises:
+        IntegrityError: they differ by more than the tolerance of golden rows.
+    """
+    rows = release.golden.rows
+    answers = [quick.score(json.dumps(dict(row)).encode()) for row in rows]
+    pairs = zip(answers, release.golden.probabilities, strict=True)
+    worst = max((abs(a.probability - p) for a, p in pairs if a is not None), default=0.0)
+    if not worst <= TOLERANCE:
+        raise IntegrityError(
+            f"the fast lane's answers differ by {worst:.3g}, allowed {TOLERANCE:g}",
+            where=f"release {release.release_id}",
+            next_step="serve the previous release, and report this with the card of the release",
+        )
