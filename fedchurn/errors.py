@@ -168,9 +168,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'Tenure'?"
     """
     names = [str(k) for k in known]
-    lowered = {n.lower(): n for n in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {lowered[close[0]]!r}?"
+    close = nearest_match(name, names)
+    if close is not None:
+        return f"did you mean {close!r}?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"accepted: {shown}" if shown else "nothing is accepted here"
+
+
+def nearest_match(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a mistyped one most likely means, if one is near.
+
+    >>> nearest_match("Tenur", ["Tenure", "Gender"])
+    'Tenure'
+    """
+    lowered = {n.lower(): n for n in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None

@@ -15,7 +15,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from fedchurn.contract.problems import Path, Problem
 from fedchurn.errors import ContractError
 
-TRUTH_KEYS = frozenset({"nullable", "unique", "sensitive", "both_ways", "is_null"})
+TRUTH_KEYS = frozenset(
+    {"nullable", "unique", "sensitive", "both_ways", "is_null", "explain_by_default"}
+)
 LABEL_KEYS = frozenset({"categories", "labels", "positive", "negative", "equals", "is_in"})
 NAME_KEYS = ("id", "name", "reason")
 _MAX_DEPTH = 20

@@ -200,7 +200,11 @@ class SampleRules(Record):
 
 
 class Contract(Record):
-    """A whole contract; see the module docstring."""
+    """A whole contract; see the module docstring.
+
+    ``explain_by_default``: whether the service explains the answer about one customer when the
+    caller does not say.
+    """
 
     contract: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
@@ -222,6 +226,7 @@ class Contract(Record):
     )
     driver_recommendations: dict[str, str] = Field(default_factory=dict)
     fallback: Fallback | None = None
+    explain_by_default: bool = False
     sample: SampleRules = SampleRules()
     shared: Any = Field(default=None, exclude=True, description="Place for YAML anchors; ignored.")
 
