@@ -29,13 +29,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bentos.churn.customer import UnreadableBody, body_error, finding, read_customer
-from bentos.churn.production import load_served_release
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.customer_rows import canonical_row, row_columns
 from fedchurn.contract.schema import RiskBand
 from fedchurn.encoding.row_encoder import RowEncoder
 from fedchurn.errors import FedchurnError
 from fedchurn.learning.spec import predict_probability
+from fedchurn.serving.release_source import load_wanted, wanted_release
+from fedchurn.serving.serving_settings import read_serving_settings
 
 logger = logging.getLogger("bentoml.churn")  # below "bentoml", the server shows it
 
@@ -76,7 +77,7 @@ class Churn:
     """Scores customers with one release, in numpy."""
 
     def __init__(self) -> None:
-        served = load_served_release(os.environ)
+        served = load_wanted(wanted_release(read_serving_settings(os.environ)))
         self._release, self._version = served.release, served.version
         self._encoder = RowEncoder(self._release.model.encoder)
         known = {"release": self._release.release_id, "model_version": self._version}
@@ -88,7 +89,7 @@ class Churn:
     def refuse_a_bad_release() -> None:
         """Before the port opens: a worker that fails to start would be started again for ever."""
         try:
-            load_served_release(os.environ)
+            load_wanted(wanted_release(read_serving_settings(os.environ)))
         except FedchurnError as error:
             raise BentoMLException(str(error)) from error
 

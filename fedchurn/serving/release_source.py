@@ -1,0 +1,142 @@
+"""Which release the service should answer with.
+
+Looked up in this order:
+
+1. ``FEDCHURN_RELEASE``: path of a release folder.
+2. The release that the last call of ``/reload-model`` named, until the pointer is written anew.
+3. ``HOME/serving/CONTRACT.json``, the pointer, which every promotion and rollback writes.
+4. The release inside the bento.
+
+A place that names a release which is damaged is an error; the next place is then not tried, for
+nobody chose what it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedchurn.errors import IntegrityError, ReleaseError
+from fedchurn.serving.records import CHAMPION
+from fedchurn.serving.reload_files import read_record
+from fedchurn.serving.reload_request import (
+    ReloadRequest,
+    named_release,
+    read_request,
+    request_path,
+    written_ns,
+)
+from fedchurn.serving.served_release import ServedRelease, serve_release
+from fedchurn.serving.serving_settings import ServingSettings
+
+
+@dataclass(frozen=True)
+class WantedRelease:
+    """Where to find the release that should answer.
+
+    Attributes:
+        folder: its folder.
+        release_id: what the folder must hold, where that is known.
+        version: its version in the registry, where that is known.
+        source: who says so: a setting, a file, or the bento.
+    """
+
+    folder: Path
+    release_id: str | None
+    version: str | None
+    source: str = "bento"
+
+
+def wanted_release(
+    settings: ServingSettings, bundled: WantedRelease | None = None
+) -> WantedRelease:
+    """The release that should answer now; see the module docstring. Nothing is loaded.
+
+    Args:
+        settings: of the service.
+        bundled: the release inside the bento, where there is one.
+
+    Raises:
+        ReleaseError: no release is named, or what names it cannot be read.
+    """
+    if settings.release is not None:
+        return WantedRelease(settings.release.resolve(), None, None, "FEDCHURN_RELEASE")
+    pointer = pointer_path(settings)
+    asked = read_request(request_path(settings.service_folder))
+    if asked and asked.release_id and asked.pointer_time_ns == written_ns(pointer):
+        return _asked_for(settings, asked, pointer)
+    wanted = _read_pointer(pointer) or bundled
+    if wanted is None:
+        raise _nothing_promoted(pointer)
+    return wanted
+
+
+def load_wanted(
+    wanted: WantedRelease, *, role: str = CHAMPION, model_timeout_seconds: float = 1.0
+) -> ServedRelease:
+    """Load the wanted release and make it ready; every file and all golden rows are checked.
+
+    Raises:
+        IntegrityError: the release is damaged, another one, or answers its golden rows otherwise.
+    """
+    served = serve_release(
+        wanted.folder, wanted.version, role=role, model_timeout_seconds=model_timeout_seconds
+    )
+    if wanted.release_id not in (None, served.release_id):
+        raise IntegrityError(
+            f"it names release {wanted.release_id}, but the folder holds {served.release_id}",
+            where=wanted.source,
+            next_step="run `fedchurn history`, then promote or roll back to write it anew",
+        )
+    return served
+
+
+def pointer_path(settings: ServingSettings) -> Path:
+    """The file in which promotions and rollbacks name the release in production."""
+    return settings.home.resolve() / "serving" / f"{settings.contract}.json"
+
+
+def releases_folder(settings: ServingSettings) -> Path:
+    """Where release folders live; a call may name no other place."""
+    return settings.home.resolve() / "releases"
+
+
+def _asked_for(settings: ServingSettings, asked: ReloadRequest, pointer: Path) -> WantedRelease:
+    folder = named_release(releases_folder(settings), asked.release_id or "")
+    try:
+        pointed = _read_pointer(pointer)
+    except ReleaseError:
+        pointed = None  # it is overruled, and gives no more than a version here
+    same = pointed is not None and pointed.release_id == asked.release_id
+    version = pointed.version if pointed and same else None
+    source = str(request_path(settings.service_folder))
+    return WantedRelease(folder, asked.release_id, version, source)
+
+
+def _read_pointer(pointer: Path) -> WantedRelease | None:
+    try:
+        facts = read_record(pointer)
+        if facts is None:
+            return None
+        folder, release_id, version = (
+            str(facts[name]) for name in ("release_folder", "release_id", "version")
+        )
+    except (ValueError, KeyError) as error:
+        raise ReleaseError(
+            f"the pointer to the release in production cannot be read: {error!r}",
+            where=str(pointer),
+            next_step="promote or roll back to write it anew, or set FEDCHURN_RELEASE to a folder",
+        ) from error
+    return WantedRelease(Path(folder), release_id, version, str(pointer))
+
+
+def _nothing_promoted(pointer: Path) -> ReleaseError:
+    others = ", ".join(sorted(path.stem for path in pointer.parent.glob("*.json")))
+    advice = "run `make demo` first"
+    if others:
+        advice = f"set FEDCHURN_CONTRACT to one that is in production ({others})"
+    return ReleaseError(
+        f"no release of contract {pointer.stem!r} is in production: this file does not exist",
+        where=str(pointer),
+        next_step=f"{advice}, or set FEDCHURN_RELEASE to a release folder",
+    )
