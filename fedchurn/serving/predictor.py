@@ -43,12 +43,12 @@ class Predictor:
 
 
 def probability(logit: float) -> float:
-    """``sigmoid`` of one number, in some tenths of a microsecond.
+    """``sigmoid`` of one number, in some tenths of a microsecond; NaN stays NaN.
 
     >>> probability(0.0)
     0.5
     """
     if logit >= 0:
         return 1.0 / (1.0 + math.exp(-logit))
-    grown = math.exp(logit) if logit > -745 else 0.0
+    grown = math.exp(logit)  # at most 1, and 0 for the smallest
     return grown / (1.0 + grown)
