@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fedchurn.errors import SettingsError, nearest
+from fedchurn.serving.api_keys import read_api_keys
 
 PREFIX = "FEDCHURN_SERVE_"
 _PLACES = {
@@ -32,6 +33,8 @@ def _split(value: object) -> object:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 
 
 class ServingSettings(BaseModel):
@@ -87,10 +90,10 @@ class ServingSettings(BaseModel):
     log_masked_fields: Texts = ()
     drift_window_rows: int = Field(default=1000, ge=30, le=1_000_000)
     api_keys: Texts = Field(default=(), repr=False)
-    rate_limit_per_second: float = Field(default=0.0, ge=0)
+    rate_limit_per_second: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rate_limit_burst: int = Field(default=20, ge=1)
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
-    cors_origins: Texts = ()
+    cors_origins: Origins = ()
     trace: Literal["off", "otlp"] = "off"
     trace_endpoint: str = ""
     trace_fraction: float = Field(default=1.0, ge=0, le=1)
@@ -121,9 +124,11 @@ def read_serving_settings(environ: Mapping[str, str]) -> ServingSettings:
         if name.startswith(PREFIX) and value:
             given[_field(name, fields)] = value
     try:
-        return ServingSettings.model_validate(given)
+        settings = ServingSettings.model_validate(given)
     except ValidationError as error:
         raise _unusable(error) from None
+    read_api_keys(settings.api_keys)
+    return settings
 
 
 def _field(name: str, fields: list[str]) -> str:
