@@ -1,0 +1,66 @@
+"""All that reaches below BentoML's public surface; written for 1.4 (the lock pins it).
+
+- ``FrontedService``: what ``to_asgi`` returns is what a worker serves; wrapping it is the only way
+  to stand before Bento's own middleware (``add_asgi_middleware`` puts ours behind it).
+- ``server_series``: the metric objects of Bento's traffic middleware, so that requests which never
+  reach it are counted in the same ``bentoml_service_request_*`` series.
+- ``whole_stack_reason``: switches of Bento that only its own middleware can honour.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from _bentoml_sdk import Service
+from _bentoml_sdk.service import get_current_service
+from bentoml._internal.container import BentoMLContainer
+from bentoml._internal.context import server_context
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+
+from bentos.churn.front import Front, Opened
+from fedchurn.serving.prometheus_http import ServerSeries
+
+
+class FrontedService(Service[Any]):
+    """A service whose workers serve ``Front`` around Bento's application."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """The application that a worker serves."""
+        return Front(super().to_asgi(is_main), _open_worker)
+
+
+def _open_worker(application: Any) -> Opened:
+    """The instance that Bento made when the application started says how it is to be fronted."""
+    opened: Opened = get_current_service().open(application)
+    return opened
+
+
+def server_series(application: Any) -> ServerSeries | None:
+    """Bento's request series inside a started application; None when its metrics are off."""
+    layer = application.middleware_stack
+    while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
+        layer = getattr(layer, "app", None)
+    if layer is None:
+        return None
+    if not layer._is_setup:
+        layer._setup()
+    return ServerSeries(
+        request_total=layer.metrics_request_total,
+        request_duration=layer.metrics_request_duration,
+        last_request_timestamp=layer.metrics_last_request_timestamp,
+        labels={
+            "service_name": server_context.bento_name,
+            "service_version": server_context.bento_version,
+            "runner_name": server_context.service_name,
+        },
+    )
+
+
+def whole_stack_reason() -> str | None:
+    """Why every request must pass Bento's whole stack, or None."""
+    config = BentoMLContainer.api_server_config
+    if config.logging.access.enabled.get():
+        return "the access log is on"
+    if BentoMLContainer.config.tracing.exporter_type.get():
+        return "BentoML's own tracing is on"
+    return None
