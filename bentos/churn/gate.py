@@ -15,8 +15,7 @@ gives every answer its security headers.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,8 +26,6 @@ from bentos.churn.gate_refused import OTHER, Refused, error_body, foreign_error_
 from fedchurn.serving.api_keys import ApiKey, ApiKeys
 from fedchurn.serving.rate_limit import RateLimiter, address_caller
 from fedchurn.serving.serving_settings import ServingSettings
-
-Count = Callable[[str, int, float], None]
 
 _CLOSE = (b"connection", b"close")  # nobody reads the rest of a body that is too large
 _UNAUTHORIZED_BODY = error_body(
@@ -48,8 +45,6 @@ class Gate:
         keys: the API keys; none means that nobody is asked.
         limiter: rate limit per key, or per address without keys; None for no limit.
         settings: ``max_body_bytes`` and ``cors_origins`` are used.
-        count: told of every answer that the gate gives itself: endpoint (a known path or
-            ``other``), HTTP status, seconds.
     """
 
     def __init__(
@@ -59,14 +54,12 @@ class Gate:
         keys: ApiKeys,
         limiter: RateLimiter | None,
         settings: ServingSettings,
-        count: Count,
     ) -> None:
         self._app = app
         self._routes = {path: _with_head(methods) for path, methods in known_routes.items()}
         self._keys = keys
         self._limiter = limiter
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
-        self._count = count
         self._is_plain = not keys and limiter is None
         self.max_body_bytes = settings.max_body_bytes
         paths = ", ".join(sorted(known_routes))
@@ -109,10 +102,8 @@ class Gate:
         return SECURITY_HEADERS + self._cors_headers(scope)
 
     async def answer(self, answered: Refused, send: Send) -> None:
-        """Send what the gate answers itself, and count it."""
+        """Send what the gate answers itself."""
         await _send(answered, send)
-        seconds = time.perf_counter() - answered.started_seconds
-        self._count(answered.endpoint, answered.status, seconds)
 
     async def forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, with a limited body; its answer gets our headers."""

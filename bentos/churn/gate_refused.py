@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bentos.churn.gate_headers import SECURITY_HEADERS, RawHeaders
 
@@ -21,14 +20,12 @@ class Refused:
         status: HTTP status.
         body: JSON, or nothing for a preflight.
         headers: all headers of the answer but content-length.
-        started_seconds: ``time.perf_counter()`` when this was made.
     """
 
     endpoint: str
     status: int
     body: bytes
     headers: RawHeaders
-    started_seconds: float = field(default_factory=time.perf_counter)
 
     @property
     def all_headers(self) -> list[tuple[bytes, bytes]]:
