@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fedchurn.errors import SettingsError
+from fedchurn.errors import SettingsError, nearest
 
 PREDICT = "predict"
 ADMIN = "admin"
@@ -89,11 +89,17 @@ def new_api_key(name: str, scopes: Sequence[str]) -> tuple[str, str]:
     Raises:
         SettingsError: the name or a scope is not accepted.
     """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} cannot name a key",
+            next_step="use at most 64 letters, digits, '_', '.' and '-'",
+        )
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise SettingsError(f"unknown scope {scope!r}", next_step=nearest(scope, SCOPES))
     key = PREFIX + secrets.token_urlsafe(_NUM_KEY_BYTES)
     digest = hashlib.sha256(key.encode()).hexdigest()
-    entry = f"{name}:{'+'.join(scopes)}:{digest}"
-    _read(entry, 1)
-    return key, entry
+    return key, f"{name}:{'+'.join(scopes)}:{digest}"
 
 
 def _read(entry: str, place: int) -> ApiKey:
