@@ -20,7 +20,7 @@ class Sink(Protocol):
     """Takes records; called by one thread at a time, never by a request."""
 
     def take(self, records: Sequence[PredictionRecord]) -> None:
-        """Deal with records in the order in which they were made."""
+        """Deal with n records (n may be 0) in the order in which they were made."""
 
     def close(self) -> None:
         """Nothing comes after this."""
@@ -60,9 +60,8 @@ class Recorder:
             pending = self._pending
             taken = pending[:]
             del pending[: len(taken)]
-            if taken:
-                for sink in self._sinks:
-                    self._hand_over(sink, taken)
+            for sink in self._sinks:
+                self._hand_over(sink, taken)
 
     def start(self) -> None:
         """Flush regularly, until ``stop``."""

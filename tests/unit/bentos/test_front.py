@@ -13,6 +13,7 @@ from bentos.churn.front import Front, Opened
 from bentos.churn.gate import Gate
 from bentos.churn.gate_access import ROUTES
 from fedchurn.serving.api_keys import ApiKeys
+from fedchurn.serving.prometheus_families import Families
 from fedchurn.serving.prometheus_http import HttpSeries, ServerSeries
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.bentos.asgi import Answered, ask
@@ -55,7 +56,7 @@ class Service:
     def _open(self, application: Any) -> Opened:
         settings = ServingSettings(max_body_bytes=2048)
         routes = [(method, path) for path, methods in ROUTES.items() for method in methods]
-        series = HttpSeries(routes, self.registry, self._server_series())
+        series = HttpSeries(routes, Families(self.registry), self._server_series())
         gate = Gate(application, ROUTES, ApiKeys(()), None, settings)
         lane = self._lane if self._has_lane else None
         return Opened(gate, lane, series, self._flush)
