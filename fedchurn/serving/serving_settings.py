@@ -19,7 +19,7 @@ from fedchurn.errors import SettingsError, nearest
 from fedchurn.serving.api_keys import read_api_keys
 
 PREFIX = "FEDCHURN_SERVE_"
-_PLACES = {
+PLACES = {
     "home": "FEDCHURN_HOME",
     "contract": "FEDCHURN_CONTRACT",
     "release": "FEDCHURN_RELEASE",
@@ -35,6 +35,9 @@ def _split(value: object) -> object:
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+=[ -~]*$")]
+Headers = Annotated[tuple[Header, ...], BeforeValidator(_split)]
+_SECRET = ("api_keys", "trace_headers")
 
 
 class ServingSettings(BaseModel):
@@ -66,6 +69,8 @@ class ServingSettings(BaseModel):
         cors_origins: web origins whose pages may call the service.
         trace: where traces go; ``otlp`` sends them to ``trace_endpoint``.
         trace_endpoint: OTLP/HTTP address, such as ``http://127.0.0.1:4318/v1/traces``.
+        trace_headers: ``NAME=VALUE`` per header that goes with traces, such as a token or MLflow's
+            ``x-mlflow-experiment-id=1``.
         trace_fraction: share of requests that are traced (0-1).
         fast_lane: whether plain requests take the short way (docs/serving.md).
     """
@@ -95,7 +100,8 @@ class ServingSettings(BaseModel):
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
     cors_origins: Origins = ()
     trace: Literal["off", "otlp"] = "off"
-    trace_endpoint: str = ""
+    trace_endpoint: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    trace_headers: Headers = Field(default=(), repr=False)
     trace_fraction: float = Field(default=1.0, ge=0, le=1)
     fast_lane: bool = True
 
@@ -117,9 +123,9 @@ def read_serving_settings(environ: Mapping[str, str]) -> ServingSettings:
         SettingsError: names the variable, its value and what is accepted.
     """
     given: dict[str, Any] = {
-        field: environ[name] for field, name in _PLACES.items() if environ.get(name)
+        field: environ[name] for field, name in PLACES.items() if environ.get(name)
     }
-    fields = [f for f in ServingSettings.model_fields if f not in _PLACES]
+    fields = [f for f in ServingSettings.model_fields if f not in PLACES]
     for name, value in environ.items():
         if name.startswith(PREFIX) and value:
             given[_field(name, fields)] = value
@@ -142,8 +148,8 @@ def _field(name: str, fields: list[str]) -> str:
 def _unusable(error: ValidationError) -> SettingsError:
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0])
-    name = _PLACES.get(field, PREFIX + field.upper())
-    shown = "" if field == "api_keys" else f" is {first['input']!r}, which does not fit"
+    name = PLACES.get(field, PREFIX + field.upper())
+    shown = "" if field in _SECRET else f" is {first['input']!r}, which does not fit"
     return SettingsError(
         f"{name}{shown}: {first['msg']}",
         where="environment",

@@ -8,6 +8,9 @@ import pytest
 
 from fedchurn.errors import SettingsError
 from fedchurn.serving.serving_settings import PREFIX, ServingSettings, read_serving_settings
+from fedchurn.serving.settings_table import with_table
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -46,3 +49,9 @@ def test_keys_are_never_shown() -> None:
     settings = read_serving_settings({PREFIX + "API_KEYS": "shop:predict:abc"})
     assert settings.api_keys == ("shop:predict:abc",)
     assert "abc" not in repr(settings)
+
+
+def test_the_documented_table_is_the_one_of_the_code() -> None:
+    page = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert with_table(page) == page
+    assert "`FEDCHURN_SERVE_AB_FRACTION` | `0.0` |" in page
