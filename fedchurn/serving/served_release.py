@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class ServedRelease:
         chain: model, fallback model, rules, base rate.
         explainers: by who answered (role or ``fallback_model``).
         advisor: recommendations.
+        loaded_seconds: Unix time at which it was ready.
     """
 
     release: Release
@@ -45,6 +47,7 @@ class ServedRelease:
     chain: FallbackChain
     explainers: Mapping[str, Explainer]
     advisor: Advisor
+    loaded_seconds: float = field(default_factory=time.time)
 
     @property
     def release_id(self) -> str:
