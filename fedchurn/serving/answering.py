@@ -14,6 +14,13 @@ from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import Answer, PredictionRecord, Refusal
 from fedchurn.serving.served_release import ServedRelease
+from fedchurn.serving.trace_attributes import (
+    explanation_attributes,
+    feature_attributes,
+    inference_attributes,
+    request_attributes,
+)
+from fedchurn.serving.tracing import EXPLAINABILITY, FEATURES, INFERENCE, NoTracing, Span, Tracing
 
 Row = Mapping[str, object]
 
@@ -36,10 +43,13 @@ class Question:
 class Answering:
     """Answers rows with what is live; blocking, for worker threads rather than the event loop."""
 
-    def __init__(self, live: Live, recorder: Recorder, ids: PredictionIds) -> None:
+    def __init__(
+        self, live: Live, recorder: Recorder, ids: PredictionIds, tracing: Tracing | None = None
+    ) -> None:
         self._live = live
         self._recorder = recorder
         self._ids = ids
+        self._tracing = tracing or NoTracing()
 
     def one(self, row: Row, question: Question) -> Answer | Refusal:
         """The answer about one row, or why there is none."""
@@ -47,17 +57,32 @@ class Answering:
 
     def many(self, rows: Sequence[Row], question: Question) -> list[Answer | Refusal]:
         """Answers in the order of the rows; a bad row does not keep good ones from answers."""
+        with self._tracing.request() as root:
+            return self._many(rows, question, root)
+
+    def _many(self, rows: Sequence[Row], question: Question, root: Span) -> list[Answer | Refusal]:
         state = self._live.state
-        contract = state.champion.contract
-        judged = [canonical_row(row, contract) for row in rows]
-        asked = [state.pick(customer_id(row, state.champion)) for row in rows]
-        outcomes = _outcomes(state, judged, asked)
-        return [
-            self._answer(row, one, served, outcome, question)
+        with root.span(FEATURES) as span:
+            judged = [canonical_row(row, state.champion.contract) for row in rows]
+            asked = [state.pick(customer_id(row, state.champion)) for row in rows]
+            span.note(feature_attributes, judged)
+        with root.span(INFERENCE) as span:
+            outcomes = _outcomes(state, judged, asked)
+            span.note(inference_attributes, asked, outcomes)
+        with root.span(EXPLAINABILITY) as span:
+            wanted = outcomes if question.explain else [None] * len(rows)
+            explanations = list(map(_explained, asked, judged, wanted))
+            span.note(explanation_attributes, explanations)
+        answers = [
+            self._answer(row, one, served, outcome, explanation, question)
             if outcome is not None
             else Refusal(one.problems)
-            for row, one, served, outcome in zip(rows, judged, asked, outcomes, strict=True)
+            for row, one, served, outcome, explanation in zip(
+                rows, judged, asked, outcomes, explanations, strict=True
+            )
         ]
+        root.note(request_attributes, question.endpoint, asked, answers)
+        return answers
 
     def _answer(
         self,
@@ -65,9 +90,9 @@ class Answering:
         judged: CanonicalRow,
         served: ServedRelease,
         outcome: Outcome,
+        explanation: Explanation | None,
         question: Question,
     ) -> Answer:
-        explanation = _explained(served, judged, outcome) if question.explain else None
         record = PredictionRecord(
             time_seconds=time.time(),
             prediction_id=self._ids.new(),
@@ -102,8 +127,12 @@ def customer_text(value: object) -> str | None:
     return str(value)[:64]
 
 
-def _explained(served: ServedRelease, judged: CanonicalRow, outcome: Outcome) -> Explanation | None:
+def _explained(
+    served: ServedRelease, judged: CanonicalRow, outcome: Outcome | None
+) -> Explanation | None:
     """Contributions to the answer of the model that gave it; rules and base rate have none."""
+    if outcome is None:
+        return None
     explainer = served.explainers.get(outcome.model_used)
     return explainer.explain(judged.values) if explainer else None
 

@@ -113,8 +113,8 @@ class _Step:
             scores = [ERROR] * len(rows)
         reasons = Counter(score for score in scores if isinstance(score, str))
         for reason, num_rows in reasons.items():
-            error = attempt.error if reason == ERROR else None
-            self._log.switched(self.name, reason, num_rows, error)
+            cause = attempt.error if reason == ERROR else None
+            self._log.switched(self.name, reason, num_rows, cause)
         return scores
 
     def refused(self, rows: Sequence[Mapping[str, Value]], fault: str) -> list[Score]:

@@ -111,6 +111,11 @@ class ServingSettings(BaseModel):
         return self.home.resolve() / "service" / self.contract
 
     @property
+    def workers_folder(self) -> Path:
+        """Where each worker says what it serves, absolute."""
+        return self.service_folder / "workers"
+
+    @property
     def predictions_folder(self) -> Path:
         """Where predictions are logged, absolute."""
         return (self.log_folder or self.service_folder / "predictions").resolve()
