@@ -107,7 +107,8 @@ def newest(
     counts = counts or ReadCounts()
     order = itertools.count()
     best: list[tuple[float, int, LoggedPrediction]] = []
-    for path in sorted(log_paths(folder, KIND), key=_changed, reverse=True):
+    paths = log_paths(folder, KIND) if num_rows > 0 else []
+    for path in sorted(paths, key=_changed, reverse=True):
         if len(best) == num_rows and _changed(path) + SLACK_SECONDS < best[0][0]:
             break
         for found in _backward(path, contract, counts):
@@ -117,7 +118,7 @@ def newest(
             entry = (found.time_seconds, -next(order), found)
             if len(best) < num_rows:
                 heapq.heappush(best, entry)
-            elif best and entry > best[0]:
+            elif entry > best[0]:
                 heapq.heapreplace(best, entry)
     return [found for _, _, found in sorted(best)]
 
@@ -179,10 +180,12 @@ def opened(path: Path, counts: ReadCounts) -> Iterator[OpenLog | None]:
 
 
 def lines_forward(
-    descriptor: int, position: int, counts: ReadCounts
+    descriptor: int, position: int, counts: ReadCounts, num_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[bytes, int]]:
-    """Whole lines without their newlines, each with the position behind it (bytes)."""
-    num_bytes = BLOCK_BYTES
+    """Whole lines without their newlines, each with the position behind it (bytes).
+
+    ``num_bytes`` are read at a time, more where a line alone is longer.
+    """
     while block := os.pread(descriptor, num_bytes, position):
         end = block.rfind(b"\n")
         if end < 0:
@@ -197,13 +200,14 @@ def lines_forward(
             yield line, position
 
 
-def blocks_backward(descriptor: int, start: int, counts: ReadCounts) -> Iterator[tuple[int, bytes]]:
+def blocks_backward(
+    descriptor: int, start: int, counts: ReadCounts, num_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[int, bytes]]:
     """Blocks of whole lines from the end of a file back to ``start``, each with its position
-    (bytes) and without its last newline."""
+    (bytes) and without its last newline; ``num_bytes`` as in ``lines_forward``."""
     size = os.fstat(descriptor).st_size
     end = _last_end(descriptor, start, size)
     counts.num_torn += end < size
-    num_bytes = BLOCK_BYTES
     while end > start:
         begin = max(start, end - num_bytes)
         block = os.pread(descriptor, end - begin, begin)

@@ -178,7 +178,7 @@ class _Layout:
         names = tuple(contract.columns)
         kept = tuple(n for n in names if n not in masked_fields)
         masked = [n for n in names if n in masked_fields]
-        self._no_customer = not masked_fields.isdisjoint((CUSTOMER_ID, served.id_column))
+        self._no_customer = any(name in masked_fields for name in (CUSTOMER_ID, served.id_column))
         self._about = (served.release_id, served.version, served.role)
         self._num_values = len(names)
         self._pick = _picker([names.index(name) for name in kept]) if masked else None
