@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from fedchurn.contract.conditions import Value
 from fedchurn.serving.predictor import Predictor
+from fedchurn.serving.reasons import Reasons
+from fedchurn.serving.reference_customer import reference_customer
+from fedchurn.serving.shapley import Game, shapley_values
+from fedchurn.serving.shapley_first_layer import FirstLayer
+from fedchurn.serving.shapley_players import Player, find_players
+from fedchurn.serving.shapley_rows import MixedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,8 @@ class Contribution:
         reference: what it was compared with: a typical customer's value.
         contribution: added probability (-1 to 1); positive pushes towards churn.
         reason: the same in words.
+        together_with: further fields, tied to this one by the contract's rules, for which the
+            contribution counts too (no internet service, hence none of what needs it).
     """
 
     field: str
@@ -27,6 +38,7 @@ class Contribution:
     reference: Value
     contribution: float
     reason: str
+    together_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,7 @@ class Explanation:
 
     Attributes:
         base_probability: answer of the same model for a typical customer (0-1).
-        contributions: one per contract column that differs from it.
+        contributions: every contract column that differs from it, alone or in ``together_with``.
     """
 
     base_probability: float
@@ -43,11 +55,55 @@ class Explanation:
 
 
 class Explainer:
-    """Explains answers of one model."""
+    """Explains answers of one model, in about half a millisecond; safe from any thread."""
 
     def __init__(self, model: Predictor, reference: Mapping[str, Any]) -> None:
-        self._model = model
+        """Prepare for ``model``; ``reference`` is the release's ``reference.json``."""
+        scorer = model.scorer
+        self._contract = scorer.contract
+        self._typical = reference_customer(scorer, reference)
+        self._model = FirstLayer(scorer.spec, scorer.weights)
+        self._rows = MixedRows(scorer, self._typical)
+        self._reasons = Reasons(scorer.contract)
+        nobody = np.zeros((1, 0), dtype=np.bool_)
+        typical = self._rows.encode(self._rows.read({}), (), nobody)
+        self._base_probability = float(self._model.probability(self._model.sums(typical))[0])
+
+    @property
+    def typical_customer(self) -> Mapping[str, Value]:
+        """Canonical values that customers are compared with."""
+        return self._typical.values
 
     def explain(self, values: Mapping[str, Value]) -> Explanation:
-        """The explanation of the model's answer about canonical ``values``."""
-        raise NotImplementedError
+        """The explanation of the model's answer about canonical ``values``.
+
+        The answer is ``base_probability`` plus all contributions, within 1e-9; equal values have
+        equal explanations.
+        """
+        customer = self._rows.read(values)
+        differing = self._rows.differing(customer)
+        players = find_players(values, self._typical.values, differing, self._contract)
+        if not players:
+            return Explanation(self._base_probability, ())
+        game = Game(
+            self._model,
+            partial(self._rows.encode, customer, players),
+            len(players),
+            self._rows.linked(players),
+        )
+        found = shapley_values(game)
+        shares = sorted(zip(found.values.tolist(), players, strict=True), key=_strength)
+        contributions = (self._contribution(share, names, values) for share, names in shares)
+        return Explanation(self._base_probability, tuple(contributions))
+
+    def _contribution(
+        self, share: float, names: Player, values: Mapping[str, Value]
+    ) -> Contribution:
+        name, *followers = names
+        value, typical = values.get(name), self._typical.values[name]
+        reason = self._reasons.of(names, value, typical, share)
+        return Contribution(name, value, typical, share, reason, tuple(followers))
+
+
+def _strength(share: tuple[float, Player]) -> float:
+    return -abs(share[0])
