@@ -16,7 +16,8 @@
     ├── PromotionError                  13   a promotion, rollback or look-up cannot be done
     │   ├── PromotionRefused            20   the challenger does not deserve production
     │   └── PromotionConflict           21   another promoter came first
-    └── BusyError                       14   another run of this contract is under way
+    ├── BusyError                       14   another run of this contract is under way
+    └── PackageError                    15   a bento cannot be built, or does not answer as it must
 
 The number is the process exit code; docs/errors.md has a section per class.
 """
@@ -147,6 +148,12 @@ class BusyError(FedchurnError):
     """Another run of the same contract is under way."""
 
     exit_code = 14
+
+
+class PackageError(FedchurnError):
+    """A bento cannot be built or started, or it does not answer as its release does."""
+
+    exit_code = 15
 
 
 class PromotionRefused(PromotionError):

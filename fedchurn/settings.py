@@ -127,6 +127,16 @@ class TrackingSettings(_Record):
     model_name: str | None = None
 
 
+class PackagingSettings(_Record):
+    """Making bentos.
+
+    Attributes:
+        after_promotion: package what is in production when a training or promotion flow ends.
+    """
+
+    after_promotion: bool = True
+
+
 class Settings(_Record):
     """See the module docstring.
 
@@ -150,6 +160,7 @@ class Settings(_Record):
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
     promotion: PromotionPolicy = PromotionPolicy()
+    packaging: PackagingSettings = PackagingSettings()
 
     @property
     def tracking_uri(self) -> str:
@@ -165,8 +176,9 @@ class Settings(_Record):
         return f"churn_prediction_model{suffix}"
 
     def published(self) -> dict[str, Any]:
-        """JSON-ready settings without places of this machine: for cards, params and reports."""
-        plain = self.model_dump(mode="json", exclude={"home": True, "tracking": True})
+        """JSON-ready settings of the model, without places of this machine: for cards."""
+        beside = {"home": True, "tracking": True, "packaging": True}
+        plain = self.model_dump(mode="json", exclude=beside)
         plain["data"] = {
             name: value
             for name, value in plain["data"].items()

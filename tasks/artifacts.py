@@ -81,6 +81,19 @@ def publish_decision(contract: str, outcome: dict[str, Any]) -> None:
     )
 
 
+def publish_bento(contract: str, result: dict[str, Any]) -> None:
+    """What was packaged, and how to serve it."""
+    facts = ("tag", "digest", "release_id", "version", "size_bytes", "seconds")
+    rows = "\n".join(f"| {name} | {result[name]} |" for name in facts)
+    create_markdown_artifact(
+        f"# {result['outcome'].capitalize()}: {result['tag']}\n\n{result['summary']}\n\n"
+        f"| fact | value |\n|---|---|\n{rows}\n\n"
+        f"    BENTOML_HOME={result['store']} bentoml serve {result['tag']}",
+        key=_key("bento", contract),
+        description=f"Bento of {contract}: {result['outcome']}",
+    )
+
+
 def _shown(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
 

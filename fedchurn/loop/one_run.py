@@ -13,12 +13,15 @@ from fedchurn.settings import Settings
 
 
 @contextmanager
-def one_run(settings: Settings, *, wait_seconds: float = 0.0) -> Iterator[None]:
+def one_run(
+    settings: Settings, *, wait_seconds: float = 0.0, work: str = "train"
+) -> Iterator[None]:
     """Holds the contract's lock; the operating system frees it when the process dies.
 
     Args:
         settings: name the contract and home.
         wait_seconds: how long to wait for another run to end; a person is told at once.
+        work: ``train`` or ``package``; only runs of the same work exclude each other.
 
     Raises:
         BusyError: another run of the same contract is under way.
@@ -26,14 +29,14 @@ def one_run(settings: Settings, *, wait_seconds: float = 0.0) -> Iterator[None]:
         ReleaseError: the home folder cannot be written.
     """
     name = load_contract(settings.contract).contract  # the same for a name and for its path
-    path = settings.home.resolve() / "locks" / f"train-{name}.lock"
+    path = settings.home.resolve() / "locks" / f"{work}-{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=wait_seconds)
         lock.acquire()
     except Timeout:
         raise BusyError(
-            f"another training of contract {name!r} is under way",
+            f"another {work} run of contract {name!r} is under way",
             where=str(path),
             next_step="wait for it, or give this run another home (--set home=FOLDER)",
         ) from None

@@ -1,0 +1,78 @@
+"""The release inside the bento that this service runs from.
+
+``fedchurn package`` puts a release into BentoML's model store as the folder ``release`` of a model
+called ``churn_release``, and names that model when it builds the bento. Wherever the bento goes,
+BentoML takes the model along: into an exported file, and into an image. A checkout has none, nor
+has a bento that was built by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from fedchurn.errors import ReleaseError
+from fedchurn.serving.release_source import WantedRelease
+
+if TYPE_CHECKING:
+    from bentoml import Bento
+
+MODEL_NAME = "churn_release"
+RELEASE = "release"  # folder in the model
+
+
+@dataclass(frozen=True)
+class BundledRelease:
+    """What a bento carries.
+
+    Attributes:
+        wanted: the release.
+        contract: name of its contract.
+    """
+
+    wanted: WantedRelease
+    contract: str
+
+    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """``environ``, with this release's contract where none is named."""
+        return {**environ, "FEDCHURN_CONTRACT": environ.get("FEDCHURN_CONTRACT") or self.contract}
+
+
+def bundled_release(bento: Bento | None) -> BundledRelease | None:
+    """The release inside ``bento``; None when it has none, or when there is no bento (a checkout).
+
+    Nothing is verified here; whoever loads the release does that.
+
+    Args:
+        bento: ``bento`` of the running service.
+
+    Raises:
+        ReleaseError: the bento names a release that is not in the model store.
+    """
+    tags = [m.tag for m in bento.info.all_models] if bento is not None else []
+    tag = next((tag for tag in tags if tag.name == MODEL_NAME), None)
+    if tag is None:
+        return None
+    try:
+        model = bentoml.models.get(tag)
+    except NotFound as error:
+        raise ReleaseError(
+            f"its release {tag} is not in the model store",
+            where=f"bento {bento.tag if bento else ''}",
+            next_step="package it again (fedchurn package), or set FEDCHURN_RELEASE to a folder",
+        ) from error
+    facts = model.info.metadata
+    return BundledRelease(
+        wanted=WantedRelease(
+            folder=Path(model.path) / RELEASE,
+            release_id=str(facts["release_id"]),
+            version=str(facts["version"]),
+            source=f"model {tag}",
+        ),
+        contract=str(facts["contract"]),
+    )
