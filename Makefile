@@ -83,6 +83,9 @@ check: .venv/.dev  ## formatting, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: .venv/.dev  ## locks, environment and, where a network is, known vulnerabilities
+	@$(BIN)/python -m infra.audit $(ARGS)
+
 format: .venv/.dev  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -107,4 +110,4 @@ clean-all: clean  ## the same, and .venv, and .fedchurn with every model and rec
 	if test -e .fedchurn/platform.json; then $(BIN)/python -m infra.platform down; fi
 	rm -rf .venv .fedchurn
 
-.PHONY: help setup demo train crossval serve up status down test test-unit check format bench lock clean clean-all
+.PHONY: help setup demo train crossval serve up status down test test-unit check audit format bench lock clean clean-all

@@ -88,6 +88,7 @@ async def _serve(opened: Opened, scope: Scope, receive: Receive, send: Send) -> 
     if opened.lane is not None and path in QUICK_PATHS and not scope["query_string"]:
         message = await receive()
         body = message["body"] if _is_whole(message) else b""
+        body = body if len(body) <= opened.gate.max_body_bytes else b""
         answer = opened.lane(body, path, started) if body else None
         if answer is not None:
             await _send_quick(opened, scope, answer, send)
