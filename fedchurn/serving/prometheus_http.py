@@ -16,19 +16,21 @@ what is no known route is ``other``.
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client import Counter, Gauge, Histogram
 
 from fedchurn.serving.prometheus_buckets import HIGHR_SECONDS, LATENCY_SECONDS
 from fedchurn.serving.prometheus_bulk import add_to_summary, observe_many
+from fedchurn.serving.prometheus_families import Families, show_all
 
 OTHER = "other"
 UNCOUNTED = frozenset({"/metrics"})
+PREDICTING = "/predict"  # what the paths of all routes that predict begin with
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _FIRST_STATUSES = (
     200,
@@ -62,14 +64,8 @@ class ServerSeries:
         self.last_request_timestamp.labels(**self.labels).set_to_current_time()
 
 
-class _Request(NamedTuple):
-    endpoint: str
-    method: str
-    status: int
-    quick: bool
-    seconds: float
-    request_bytes: int
-    response_bytes: int
+# endpoint, method, status, quick, seconds, request bytes, response bytes; a plain tuple is cheapest
+_Request = tuple[str, str, int, bool, float, int, int]
 
 
 class HttpSeries:
@@ -77,8 +73,9 @@ class HttpSeries:
 
     Args:
         routes: pairs (method, path) that the service knows.
-        registry: where the metrics are registered.
+        families: where the metrics are made.
         server: see ``ServerSeries``; may also be set later.
+        error_counters: increased by requests for predictions that ended with 500 or above.
 
     Attributes:
         num_in_progress: requests that wait for an answer; whoever lets one wait adds 1 before and
@@ -88,15 +85,19 @@ class HttpSeries:
     def __init__(
         self,
         routes: Iterable[tuple[str, str]],
-        registry: CollectorRegistry,
+        families: Families,
         server: ServerSeries | None = None,
+        *,
+        error_counters: Sequence[Counter] = (),
     ) -> None:
         self.server = server
         self.num_in_progress = 0
         self._pending: list[_Request] = []
         known = [(method, path) for method, path in routes if path not in UNCOUNTED]
         self._endpoints = frozenset(path for _, path in known)
-        self._make(registry)
+        self._errors = tuple(error_counters)
+        self._flushing = threading.Lock()
+        self._make(families)
         for method, path in known:
             self._show(method, path)
 
@@ -124,22 +125,24 @@ class HttpSeries:
         """
         if len(self._pending) < _MAX_PENDING:
             self._pending.append(
-                _Request(endpoint, method, status, quick, seconds, request_bytes, response_bytes)
+                (endpoint, method, status, quick, seconds, request_bytes, response_bytes)
             )
 
     def flush(self) -> None:
-        """Bring the metrics up to date; called by one thread at a time."""
-        pending = self._pending
-        taken = pending[:]
-        del pending[: len(taken)]
-        groups: dict[tuple[str, str, int, bool], list[_Request]] = defaultdict(list)
-        for request in taken:
-            path = request.endpoint if request.endpoint in self._endpoints else OTHER
-            if request.endpoint not in UNCOUNTED:
-                groups[(path, *request[1:4])].append(request)
-        for key, requests in groups.items():
-            self._add(*key, requests)
-        self._in_progress.set(self.num_in_progress)
+        """Bring the metrics up to date."""
+        with self._flushing:
+            pending = self._pending
+            taken = pending[:]
+            del pending[: len(taken)]
+            groups: dict[tuple[str, str, int, bool], list[_Request]] = defaultdict(list)
+            for request in taken:
+                endpoint, method, status, quick, *_ = request
+                path = endpoint if endpoint in self._endpoints else OTHER
+                if endpoint not in UNCOUNTED:
+                    groups[(path, method, status, quick)].append(request)
+            for key, requests in groups.items():
+                self._add(*key, requests)
+            self._in_progress.set(self.num_in_progress)
 
     def take(self, records: Sequence[object]) -> None:  # noqa: ARG002  (a sink is given them)
         """As a sink of the recorder: flush, whatever the records."""
@@ -153,51 +156,48 @@ class HttpSeries:
         self, path: str, method: str, status: int, quick: bool, requests: list[_Request]
     ) -> None:
         verb = method if method in _METHODS else OTHER
-        seconds = [request.seconds for request in requests]
+        *_, seconds, received, sent = zip(*requests, strict=True)
         self._total.labels(path, path, verb, status).inc(len(requests))
         observe_many([self._duration.labels(path, path, verb)], np.asarray(seconds))
         observe_many([self._highr], np.asarray(seconds))
-        received = sum(request.request_bytes for request in requests)
-        sent = sum(request.response_bytes for request in requests)
-        add_to_summary(self._request_size.labels(path, path), len(requests), received)
-        add_to_summary(self._response_size.labels(path, path), len(requests), sent)
+        add_to_summary(self._request_size.labels(path, path), len(requests), sum(received))
+        add_to_summary(self._response_size.labels(path, path), len(requests), sum(sent))
+        if status >= 500 and path.startswith(PREDICTING):
+            for counter in self._errors:
+                counter.inc(len(requests))
         if quick and self.server is not None:
             self.server.add(path, status, seconds)
 
-    def _make(self, registry: CollectorRegistry) -> None:
-        place = ["endpoint", "handler"]
-        self._total = Counter(
-            "http_requests_total", "HTTP requests", [*place, "method", "status"], registry=registry
+    def _make(self, families: Families) -> None:
+        place = ("endpoint", "handler")
+        self._total = families.counter(
+            "http_requests_total", "Answered HTTP requests", *place, "method", "status"
         )
-        self._duration = Histogram(
+        self._duration = families.histogram(
             "http_request_duration_seconds",
             "From the request to the end of its answer",
-            [*place, "method"],
-            buckets=LATENCY_SECONDS,
-            registry=registry,
+            LATENCY_SECONDS,
+            *place,
+            "method",
         )
-        self._highr = Histogram(
+        self._highr = families.histogram(
             "http_request_duration_highr_seconds",
             "The same for all endpoints together, in finer buckets",
-            buckets=HIGHR_SECONDS,
-            registry=registry,
+            HIGHR_SECONDS,
         )
-        self._request_size = Summary(
-            "http_request_size_bytes", "Lengths of request bodies", place, registry=registry
+        self._request_size = families.summary(
+            "http_request_size_bytes", "Lengths of request bodies", *place
         )
-        self._response_size = Summary(
-            "http_response_size_bytes", "Lengths of answers' bodies", place, registry=registry
+        self._response_size = families.summary(
+            "http_response_size_bytes", "Lengths of bodies of answers", *place
         )
-        self._in_progress = Gauge(
-            "http_requests_in_progress",
-            "Requests that wait for their answer",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._in_progress = families.gauge(
+            "http_requests_in_progress", "Requests that wait for an answer", together="livesum"
         )
 
     def _show(self, method: str, path: str) -> None:
-        for status in _FIRST_STATUSES:
-            self._total.labels(path, path, method, status)
+        statuses = [str(status) for status in _FIRST_STATUSES]
+        show_all(self._total, ((path, path, method, status) for status in statuses))
         self._duration.labels(path, path, method)
         self._request_size.labels(path, path)
         self._response_size.labels(path, path)

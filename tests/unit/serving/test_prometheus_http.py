@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from fedchurn.serving.prometheus_families import Families
 from fedchurn.serving.prometheus_http import HttpSeries, ServerSeries
 
 ROUTES = (("POST", "/predict"), ("GET", "/health"), ("GET", "/metrics"))
@@ -27,14 +28,14 @@ def _total(registry: CollectorRegistry, endpoint: str, method: str, status: int)
 
 
 def test_every_route_is_shown_before_its_first_request(registry: CollectorRegistry) -> None:
-    HttpSeries(ROUTES, registry)
+    HttpSeries(ROUTES, Families(registry))
     assert _total(registry, "/predict", "POST", 200) == 0
     assert _total(registry, "/predict", "POST", 500) == 0
     assert _total(registry, "/health", "GET", 200) == 0
 
 
 def test_requests_count_once_they_are_flushed(registry: CollectorRegistry) -> None:
-    http = HttpSeries(ROUTES, registry)
+    http = HttpSeries(ROUTES, Families(registry))
     http.observe("/predict", 200, 0.25, request_bytes=100, response_bytes=50)
     http.observe("/predict", 200, 0.5, request_bytes=20, response_bytes=50)
     http.observe("/predict", 422, 0.25)
@@ -57,7 +58,7 @@ def test_requests_count_once_they_are_flushed(registry: CollectorRegistry) -> No
 
 
 def test_what_callers_send_becomes_no_label(registry: CollectorRegistry) -> None:
-    http = HttpSeries(ROUTES, registry)
+    http = HttpSeries(ROUTES, Families(registry))
     for number in range(50):
         http.observe(f"/random/{number}", 404, 0.1, method=f"VERB{number}")
     http.flush()
@@ -67,7 +68,7 @@ def test_what_callers_send_becomes_no_label(registry: CollectorRegistry) -> None
 
 
 def test_scrapes_are_not_traffic(registry: CollectorRegistry) -> None:
-    http = HttpSeries(ROUTES, registry)
+    http = HttpSeries(ROUTES, Families(registry))
     http.observe("/metrics", 200, 0.1, method="GET")
     http.flush()
     assert "/metrics" not in _series_names(registry, "endpoint")
@@ -75,7 +76,7 @@ def test_scrapes_are_not_traffic(registry: CollectorRegistry) -> None:
 
 
 def test_waiting_requests_are_shown(registry: CollectorRegistry) -> None:
-    http = HttpSeries(ROUTES, registry)
+    http = HttpSeries(ROUTES, Families(registry))
     http.num_in_progress += 3
     http.take([])
     assert registry.get_sample_value("http_requests_in_progress") == 3
@@ -92,7 +93,7 @@ def test_the_servers_own_series_get_what_its_middleware_missed(
         Gauge("bentoml_service_last_request_timestamp_seconds", "x", [*SERVED_BY], registry=theirs),
         SERVED_BY,
     )
-    http = HttpSeries(ROUTES, registry, server)
+    http = HttpSeries(ROUTES, Families(registry), server)
     http.observe("/predict", 200, 0.25)
     http.observe("/predict", 200, 0.5)
     http.observe("/predict", 200, 4.0, quick=False)
