@@ -24,6 +24,13 @@ _exporting = threading.local()
 class QuietExporter(SpanExporter):
     """Hands batches to ``inner``; one warning a minute, however many fail.
 
+    Args:
+        inner: does the work.
+        place: what the warning calls the collector.
+        secrets: texts that the warning must not show.
+        interval_seconds: time between warnings.
+        clock: of these intervals.
+
     Attributes:
         num_delivered_spans: taken by the collector.
         num_lost_spans: refused by it, or it was away.
@@ -34,11 +41,13 @@ class QuietExporter(SpanExporter):
         inner: SpanExporter,
         place: str,
         *,
+        secrets: Sequence[str] = (),
         interval_seconds: float = 60.0,
         clock: Clock = time.monotonic,
     ) -> None:
         self._inner = inner
         self._place = place
+        self._secrets = secrets
         self._lost = RareMessage(interval_seconds=interval_seconds, clock=clock)
         self.num_delivered_spans = 0
         self.num_lost_spans = 0
@@ -72,6 +81,8 @@ class QuietExporter(SpanExporter):
         self.num_lost_spans += number
         unsaid = self._lost.add(number)
         if unsaid:
+            for secret in self._secrets:
+                complaint = complaint.replace(secret, "***")
             logger.warning(
                 "%d spans could not be delivered to %s since the last such message; predictions "
                 "are not affected: %s",
@@ -87,8 +98,9 @@ def otlp_exporter(
     """An exporter to an OTLP/HTTP ``endpoint`` (the whole address, ``.../v1/traces``)."""
     inner = OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=timeout_seconds)
     address = urlsplit(endpoint)
-    # Without user, password and query, which may be secrets.
-    return QuietExporter(inner, f"{address.scheme}://{address.netloc.split('@')[-1]}{address.path}")
+    user, _, host = address.netloc.rpartition("@")
+    secrets = [text for text in (user, address.query) if text]
+    return QuietExporter(inner, f"{address.scheme}://{host}{address.path}", secrets=secrets)
 
 
 def _overheard(record: logging.LogRecord) -> bool:
