@@ -139,6 +139,12 @@ def read_serving_settings(environ: Mapping[str, str]) -> ServingSettings:
     except ValidationError as error:
         raise _unusable(error) from None
     read_api_keys(settings.api_keys)
+    if settings.trace != "off" and not settings.trace_endpoint:
+        raise SettingsError(
+            f"{PREFIX}TRACE is {settings.trace!r}, but {PREFIX}TRACE_ENDPOINT is empty",
+            where="environment",
+            next_step="give the collector's address, such as http://127.0.0.1:4318/v1/traces",
+        )
     return settings
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
-from fedchurn.errors import SettingsError
 from fedchurn.serving.serving_settings import ServingSettings
 
 ROOT = "churn-prediction"
@@ -90,19 +89,9 @@ class NoTracing:
 
 
 def make_tracing(settings: ServingSettings) -> Tracing:
-    """The tracing that the settings ask for.
-
-    Raises:
-        SettingsError: there is nowhere to send traces to.
-    """
+    """The tracing that the settings ask for; begins a thread if it is on."""
     if settings.trace == "off" or not settings.trace_fraction:
         return NoTracing()
-    if not settings.trace_endpoint:
-        raise SettingsError(
-            "FEDCHURN_SERVE_TRACE is 'otlp', but FEDCHURN_SERVE_TRACE_ENDPOINT is empty",
-            where="environment",
-            next_step="give the collector's address, such as http://127.0.0.1:4318/v1/traces",
-        )
     # Loads the SDK and an HTTP client, which a service without traces must not pay for.
     from fedchurn.serving.otel_tracing import otlp_tracing
 

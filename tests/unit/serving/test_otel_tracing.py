@@ -241,7 +241,7 @@ def test_settings_decide() -> None:
         assert not tracing.due()
         assert tracing.request() is NO_SPAN
     with pytest.raises(SettingsError, match="FEDCHURN_SERVE_TRACE_ENDPOINT is empty"):
-        make_tracing(ServingSettings(trace="otlp"))
+        read_serving_settings({"FEDCHURN_SERVE_TRACE": "otlp"})
 
 
 def test_headers_are_read_and_never_shown() -> None:
