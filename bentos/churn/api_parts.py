@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fedchurn.contract.schema import Contract
 from fedchurn.serving.alert_journal import AlertJournal
 from fedchurn.serving.answering import Answering
 from fedchurn.serving.feedback import FeedbackReceipt
-from fedchurn.serving.live import Live, Serving
+from fedchurn.serving.live import Live
 from fedchurn.serving.performance import Performance
 from fedchurn.serving.records import Refusal
+from fedchurn.serving.reload_result import ReloadResult
 from fedchurn.serving.serving_settings import ServingSettings
+
+if TYPE_CHECKING:  # prometheus_client must not be imported before a worker has set its folder
+    from fedchurn.serving.prometheus_reading import FallbackCounts
 
 
 class Feedback(Protocol):
@@ -31,49 +35,37 @@ class Feedback(Protocol):
     ) -> FeedbackReceipt | Refusal: ...
 
 
-@dataclass(frozen=True)
-class FallbackCounts:
-    """Predictions of all workers since they started.
+class Problem(Protocol):
+    """Why a row was refused, as far as it is counted."""
 
-    Attributes:
-        by_model: predictions per model that answered (``records.MODELS_USED``).
-        by_reason: fallbacks per reason (``records.FALLBACK_REASONS``).
-        mean_latency_ms: of all predictions, or None before the first.
-    """
-
-    by_model: Mapping[str, int] = field(default_factory=dict)
-    by_reason: Mapping[str, int] = field(default_factory=dict)
-    mean_latency_ms: float | None = None
+    @property
+    def field(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
 
 
-@dataclass(frozen=True)
-class Reloaded:
-    """What came of a reload.
+class Metrics(Protocol):
+    """Counters (``fedchurn.serving.prometheus_service.ServiceMetrics``)."""
 
-    Attributes:
-        before: what answered before.
-        now: what answers now, in this worker.
-        is_everywhere: whether all workers are known to answer with it.
-    """
+    def refused(self, problems: Iterable[Problem]) -> None:
+        """Rows were refused for these reasons."""
 
-    before: Serving
-    now: Serving
-    is_everywhere: bool
+    def feedback(self, predicted: int | None, actual: int) -> None:
+        """Ground truth came back (1 is churn)."""
+
+    def fallback_counts(self) -> FallbackCounts:
+        """Who answered and why, over all workers since the service started."""
 
 
 class Reloader(Protocol):
     """Brings another release into all workers."""
 
-    def reload(self, release_id: str | None) -> Reloaded:
-        """Serve a release, or whatever is in production; blocking.
-
-        Raises:
-            FedchurnError: it cannot be served; what answered before still does.
-        """
+    def reload(self, release: str | None = None) -> ReloadResult:
+        """Serve the release of this id, or whatever is in production; blocking, does not raise."""
 
     def condition(self) -> Mapping[str, Any]:
-        """JSON-ready: ``golden_rows``, ``last_reload_failure`` (None after a success), ``workers``
-        (one object each)."""
+        """JSON-ready: ``golden_rows``, ``last_reload_failure`` (None when the last one succeeded),
+        ``workers`` (one object each)."""
 
 
 class DriftMonitor(Protocol):
@@ -103,10 +95,10 @@ class ApiParts:
         settings: of the service.
         live: what answers.
         answering: rows to answers.
-        started_seconds: Unix time at which the worker started.
+        metrics: counters.
         alerts: where alerts are kept.
+        started_seconds: Unix time at which the worker started.
         flush: hands predictions that wait to log and counters, so that a report has them.
-        fallback_counts: predictions by model and reason, of all workers.
         feedback: ground truth.
         performance: newest predictions and those whose truth is known; blocking.
         reloader: other releases.
@@ -117,10 +109,10 @@ class ApiParts:
     settings: ServingSettings
     live: Live
     answering: Answering
-    started_seconds: float
+    metrics: Metrics
     alerts: AlertJournal
+    started_seconds: float
     flush: Callable[[], None]
-    fallback_counts: Callable[[], FallbackCounts]
     feedback: Feedback | None = None
     performance: Callable[[], Performance] | None = None
     reloader: Reloader | None = None

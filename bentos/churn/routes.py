@@ -9,23 +9,20 @@ from starlette.routing import BaseRoute, Route
 
 from bentos.churn.api_parts import ApiParts
 from bentos.churn.endpoints import Endpoint, application, guarded
+from bentos.churn.openapi_operations import ALIASES
+from bentos.churn.pages import Pages
 from bentos.churn.routes_predict import PredictRoutes
+from bentos.churn.routes_reports import ReportRoutes
+from bentos.churn.routes_status import StatusRoutes
 
 Parts = Callable[[], ApiParts]
 
 
 def routes(parts: Parts) -> list[BaseRoute]:
     """The routes; ``parts`` is called once per request, when the service has started."""
-    predict = PredictRoutes(parts)
     return [
-        *_get({"/predict/template.csv": predict.csv_template}),
-        *_post(
-            {
-                "/predict": predict.predict,
-                "/predict/single": predict.predict_single,
-                "/predict/batch": predict.predict_batch,
-            }
-        ),
+        *_routes("GET", _readers(parts)),
+        *_routes("POST", _callers(parts)),
     ]
 
 
@@ -34,9 +31,41 @@ def api_app(parts: Parts) -> Starlette:
     return application(routes(parts))
 
 
-def _get(endpoints: dict[str, Endpoint]) -> list[Route]:
-    return [Route(path, guarded(found), methods=["GET"]) for path, found in endpoints.items()]
+def _readers(parts: Parts) -> dict[str, Endpoint]:
+    status, reports, pages = StatusRoutes(parts), ReportRoutes(parts), Pages(parts)
+    return {
+        "/": status.index,
+        "/health": status.health,
+        "/ready": status.ready,
+        "/model-info": status.model_info,
+        "/release": status.release,
+        "/fallback-stats": status.fallback_stats,
+        "/experiments": status.experiments,
+        "/drift-status": reports.drift_status,
+        "/monitoring/performance": reports.performance,
+        "/predict/template.csv": PredictRoutes(parts).csv_template,
+        "/openapi.json": pages.openapi,
+        "/docs": pages.docs,
+        "/docs.js": pages.docs_script,
+        "/docs.css": pages.docs_style,
+    }
 
 
-def _post(endpoints: dict[str, Endpoint]) -> list[Route]:
-    return [Route(path, guarded(found), methods=["POST"]) for path, found in endpoints.items()]
+def _callers(parts: Parts) -> dict[str, Endpoint]:
+    predict, reports = PredictRoutes(parts), ReportRoutes(parts)
+    return {
+        "/predict": predict.predict,
+        "/predict/single": predict.predict_single,
+        "/predict/batch": predict.predict_batch,
+        "/feedback": reports.feedback,
+        "/check-drift": reports.check_drift,
+        "/reload-model": reports.reload_model,
+        "/webhook/drift-alert": reports.drift_alert,
+    }
+
+
+def _routes(method: str, endpoints: dict[str, Endpoint]) -> list[Route]:
+    """A route per endpoint, and per other name of it."""
+    paths = {path: path for path in endpoints}
+    paths |= {alias: path for alias, path in ALIASES.items() if path in endpoints}
+    return [Route(name, guarded(endpoints[path]), methods=[method]) for name, path in paths.items()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from msgspec import UNSET
 from starlette.concurrency import run_in_threadpool
@@ -43,16 +45,44 @@ from fedchurn.serving.records import Answer, Refusal
 _CSV_HEADERS = {"content-disposition": 'attachment; filename="predictions.csv"'}
 
 
+class _Problem(NamedTuple):
+    """Why a row was refused, as it is counted."""
+
+    field: str
+    rule: str
+
+
+def _counted(
+    endpoint: Callable[[PredictRoutes, Request], Awaitable[Response]],
+) -> Callable[[PredictRoutes, Request], Awaitable[Response]]:
+    """``endpoint`` with its refusals counted by field and rule."""
+
+    @functools.wraps(endpoint)
+    async def answer(self: PredictRoutes, request: Request) -> Response:
+        try:
+            return await endpoint(self, request)
+        except Refused as error:
+            _count(self.parts(), error.findings)
+            raise
+
+    return answer
+
+
+def _count(parts: ApiParts, findings: Sequence[Finding]) -> None:
+    parts.metrics.refused([_Problem(f.field or "", f.rule) for f in findings])
+
+
 class PredictRoutes:
     """See the module docstring; ``parts`` is asked once per request."""
 
     def __init__(self, parts: Callable[[], ApiParts]) -> None:
-        self._parts = parts
+        self.parts = parts
 
+    @_counted
     async def predict(self, request: Request) -> Response:
         """One customer, flat or in ``features``; or a list in ``customers``."""
         started = time.perf_counter()
-        parts = self._parts()
+        parts = self.parts()
         media_type(request, JSON)
         body = read_object(await read_body(request, parts.settings.max_body_bytes))
         contract = parts.live.state.champion.contract
@@ -62,19 +92,21 @@ class PredictRoutes:
         row = customer_in(body, contract)
         return await self._single(request, row, parts, started)
 
+    @_counted
     async def predict_single(self, request: Request) -> Response:
         """One customer, flat or in ``features``."""
         started = time.perf_counter()
-        parts = self._parts()
+        parts = self.parts()
         media_type(request, JSON)
         body = read_object(await read_body(request, parts.settings.max_body_bytes))
         row = customer_in(body, parts.live.state.champion.contract)
         return await self._single(request, row, parts, started)
 
+    @_counted
     async def predict_batch(self, request: Request) -> Response:
         """A list in ``customers``, or a CSV file as the body or as the file of a form."""
         started = time.perf_counter()
-        parts = self._parts()
+        parts = self.parts()
         kind = media_type(request, JSON, CSV, MULTIPART)
         body = await read_body(request, parts.settings.max_body_bytes)
         contract = parts.live.state.champion.contract
@@ -88,7 +120,7 @@ class PredictRoutes:
 
     async def csv_template(self, _: Request) -> Response:
         """A CSV file to fill in."""
-        text = template(self._parts().live.state.champion.contract)
+        text = template(self.parts().live.state.champion.contract)
         headers = {"content-disposition": 'attachment; filename="customers.csv"'}
         return Response(text, media_type=CSV, headers=headers)
 
@@ -146,6 +178,8 @@ def answer_batch(batch: Batch, parts: ApiParts, question: Question) -> Answers:
     errors.sort(key=lambda error: error.index)  # type: ignore[arg-type,return-value]
     if not predictions:
         raise Refused(422, errors)
+    if errors:
+        _count(parts, errors)
     return _whole(batch, predictions, errors, question)
 
 
