@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from fedchurn.serving.log_files import STAMP, log_paths
 from fedchurn.serving.log_lines import LoggedPrediction, LogSchema, read_prediction, read_schema
@@ -36,6 +36,16 @@ class ReadCounts:
 
     num_files: int = 0
     num_torn: int = 0
+
+
+class HasTime(Protocol):
+    """Something that happened at a Unix time."""
+
+    @property
+    def time_seconds(self) -> float: ...
+
+
+Timed = TypeVar("Timed", bound=HasTime)
 
 
 class OpenLog(NamedTuple):
@@ -105,14 +115,27 @@ def newest(
         SourceError: a file is of a format that this version does not know.
     """
     counts = counts or ReadCounts()
+    paths = log_paths(folder, KIND)
+    return newest_of(paths, num_rows, lambda path: _backward(path, contract, counts))
+
+
+def newest_of(
+    paths: Iterable[Path], num_rows: int, read: Callable[[Path], Iterator[Timed]]
+) -> list[Timed]:
+    """The ``num_rows`` newest entries of files, oldest first.
+
+    Args:
+        paths: files; those that were written last are read first, and old ones not at all.
+        num_rows: how many at most.
+        read: entries of a file, last written first.
+    """
     order = itertools.count()
-    best: list[tuple[float, int, LoggedPrediction]] = []
-    paths = log_paths(folder, KIND) if num_rows > 0 else []
+    best: list[tuple[float, int, Timed]] = []
     for path in sorted(paths, key=_changed, reverse=True):
-        if len(best) == num_rows and _changed(path) + SLACK_SECONDS < best[0][0]:
+        if num_rows < 1 or (len(best) == num_rows and _is_older(_changed(path), best)):
             break
-        for found in _backward(path, contract, counts):
-            if len(best) == num_rows and found.time_seconds + SLACK_SECONDS < best[0][0]:
+        for found in read(path):
+            if len(best) == num_rows and _is_older(found.time_seconds, best):
                 break
             # Of equal times the later written one is newer, and it is read first.
             entry = (found.time_seconds, -next(order), found)
@@ -121,6 +144,10 @@ def newest(
             elif entry > best[0]:
                 heapq.heapreplace(best, entry)
     return [found for _, _, found in sorted(best)]
+
+
+def _is_older(time_seconds: float, best: list[tuple[float, int, Timed]]) -> bool:
+    return time_seconds + SLACK_SECONDS < best[0][0]
 
 
 def read_after(

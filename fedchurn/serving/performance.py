@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 
-@dataclass(frozen=True)
-class LabelledMetrics:
-    """Quality of labelled predictions.
-
-    A value is None where it makes no sense; ``reasons`` says why.
-
-    Attributes:
-        num_labelled: predictions whose truth is known.
-        num_positive: churners among them.
-        accuracy, precision, recall, f1: of the decisions that were given.
-        roc_auc: chance that a churner got a higher probability than another; ties count half.
-        brier: mean squared error of the probability.
-        mean_predicted: mean churn probability.
-        observed_rate: share of churners; calibrated when equal to ``mean_predicted``.
-        reasons: why a value is None, by name of the value; ``all`` when it is the same for all.
-    """
-
-    num_labelled: int
-    num_positive: int
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
-    brier: float | None
-    mean_predicted: float | None
-    observed_rate: float | None
-    reasons: dict[str, str]
+from fedchurn.serving.feedback_entry import PredictedThen
+from fedchurn.serving.feedback_reader import newest_feedback, settle
+from fedchurn.serving.log_reader import ReadCounts, newest
+from fedchurn.serving.performance_metrics import LabelledMetrics, labelled_metrics
 
 
 @dataclass(frozen=True)
@@ -53,7 +34,8 @@ class Performance:
         releases: predictions per release.
         models_used: predictions per model that answered.
         num_torn: damaged log lines that were skipped.
-        feedback: counts of feedback: read, matched, unknown, duplicates, contradictions.
+        feedback: pieces of feedback: ``read``, ``unknown`` (which prediction is not known),
+            ``duplicates`` and ``contradictions`` (a later one says the same, or the opposite).
         labelled: quality of labelled predictions.
     """
 
@@ -73,7 +55,7 @@ class Performance:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        raise NotImplementedError
+        return asdict(self)
 
 
 def performance(
@@ -84,6 +66,7 @@ def performance(
     num_feedback: int = 10_000,
     min_labels: int = 30,
     release: str | None = None,
+    bands: Sequence[str] = (),
 ) -> Performance:
     """Read both windows and judge; blocking, for a thread.
 
@@ -95,5 +78,55 @@ def performance(
         num_feedback: newest pieces of feedback to judge by.
         min_labels: labelled predictions below which quality is not told.
         release: look at this release only; all by default.
+        bands: names of risk bands that are told even where no prediction is in them.
+
+    Raises:
+        SourceError: a file is of a format that this version does not know.
     """
-    raise NotImplementedError
+    counts = ReadCounts()
+    recent = newest(predictions_folder, num_rows, counts=counts)
+    settled = settle(newest_feedback(feedback_folder, num_feedback, counts=counts), recent)
+    meant = [p for p in recent if release in (None, p.release)]
+    labels = [(then, label) for then, label in settled.labels if release in (None, then.release)]
+    probabilities = np.array([p.probability for p in meant], dtype=np.float64)
+    return Performance(
+        timestamp=datetime.now(UTC).isoformat(),
+        recent_predictions=len(meant),
+        window_start=_iso(meant[0].time_seconds) if meant else None,
+        window_end=_iso(meant[-1].time_seconds) if meant else None,
+        risk_distribution=_distribution((p.risk_level for p in meant), bands),
+        average_confidence=_mean(np.maximum(probabilities, 1 - probabilities)),
+        average_probability=_mean(probabilities),
+        predicted_churn_rate=_mean(np.array([p.prediction for p in meant], dtype=np.float64)),
+        releases=dict(Counter(p.release for p in meant)),
+        models_used=dict(Counter(p.model_used for p in meant)),
+        num_torn=counts.num_torn,
+        feedback={
+            "read": settled.num_read,
+            "unknown": settled.num_unknown,
+            "duplicates": settled.num_duplicates,
+            "contradictions": settled.num_contradictions,
+        },
+        labelled=_labelled(labels, min_labels),
+    )
+
+
+def _labelled(labels: Sequence[tuple[PredictedThen, int]], min_labels: int) -> LabelledMetrics:
+    return labelled_metrics(
+        np.array([label for _, label in labels], dtype=np.float64),
+        np.array([then.probability for then, _ in labels], dtype=np.float64),
+        np.array([then.prediction for then, _ in labels], dtype=np.float64),
+        min_labels=min_labels,
+    )
+
+
+def _distribution(found: Iterable[str], bands: Sequence[str]) -> dict[str, int]:
+    return {**dict.fromkeys(bands, 0), **Counter(found)}
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _iso(time_seconds: float) -> str:
+    return datetime.fromtimestamp(time_seconds, UTC).isoformat()
