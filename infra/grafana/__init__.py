@@ -1,0 +1,1 @@
+"""Grafana dashboards of the service, made by ``python -m infra.grafana.make``."""
