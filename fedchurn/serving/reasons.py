@@ -34,8 +34,10 @@ class Reasons:
         name, *followers = names
         label = self._label(name)
         joint = "" if value is not None and label.endswith(_LEADS_ON) else ":"
-        shown = f"{label}{joint} {self.value(name, value)} (typical: {self.value(name, typical)})"
-        tied = f", with {_listed([self._label(n) for n in followers])}," if followers else ""
+        shown = f"{label}{joint} {self.value(name, value)}"
+        if self._columns[name].kind != "text":  # typical of it is a hash bucket, which says nothing
+            shown += f" (typical: {self.value(name, typical)})"
+        tied = f", together with {self._listed(followers)}," if followers else ""
         return f"{shown}{tied} {effect_words(contribution)}"
 
     def value(self, name: str, value: Value) -> str:
@@ -49,6 +51,12 @@ class Reasons:
 
     def _label(self, name: str) -> str:
         return self._columns[name].label or name
+
+    def _listed(self, names: list[str]) -> str:
+        """``online security, online backup and streaming TV``."""
+        labels = [self._label(name) for name in names]
+        *words, last = [w if w[1:2].isupper() else w[:1].lower() + w[1:] for w in labels]
+        return f"{', '.join(words)} and {last}" if words else last
 
 
 def effect_words(contribution: float) -> str:
@@ -100,9 +108,3 @@ def code_words(column: Column) -> dict[str, str]:
         return {"0": "no", "1": "yes"}
     found = dict(re.findall(r"(?:^|, )(\S+) ([^,]+)", text.removesuffix(".")))
     return found if tuple(found) == labels else {}
-
-
-def _listed(names: list[str]) -> str:
-    """``a, b and c``, in lower case where the first word is capitalised only."""
-    words = [name if name[1:2].isupper() else name[:1].lower() + name[1:] for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

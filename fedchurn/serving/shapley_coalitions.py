@@ -41,7 +41,7 @@ class Plan:
     is_exact: bool
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def plan_coalitions(num_players: int) -> Plan:
     """The plan for at least one player."""
     return _all(num_players) if num_players <= MAX_EXACT else _sampled(num_players)

@@ -109,8 +109,9 @@ def _products_of_others(factors: Complexes) -> Complexes:
 @lru_cache(maxsize=256)
 def _frequencies(reach: float) -> tuple[Floats, Floats]:
     step = np.pi / (reach + _MARGIN)
-    frequencies = step * (np.arange(np.ceil(_LAST_FREQUENCY / step)) + 0.5)
-    return frequencies, step / np.sinh(np.pi * frequencies)
+    places = np.arange(np.ceil(_LAST_FREQUENCY / step), dtype=np.float64)
+    frequencies = np.asarray(step * (places + 0.5), dtype=np.float64)
+    return frequencies, np.asarray(step / np.sinh(np.pi * frequencies), dtype=np.float64)
 
 
 @lru_cache(maxsize=64)

@@ -47,7 +47,7 @@ class Terms:
         return _within(self.coalitions, coalitions).astype(np.float64)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=32)
 def find_terms(num_players: int, linked: tuple[tuple[int, ...], ...]) -> Terms | None:
     """The terms of a game; None for more than ``MAX_TERMS``.
 
