@@ -16,6 +16,9 @@ from fedchurn.release.golden import GoldenRows
 from fedchurn.release.manifest import MANIFEST, read_unverified, read_verified, release_id
 from fedchurn.release.scorer import Scorer, read_record
 
+# libyaml's safe loader where PyYAML has it (3 ms instead of 20 for a contract): still no objects.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class Release:
@@ -81,7 +84,7 @@ def check_golden(release: Release) -> float:
 
 def _contract(files: dict[str, bytes], where: str) -> Contract:
     try:
-        return Contract.model_validate(yaml.safe_load(files["contract.yaml"]))
+        return Contract.model_validate(yaml.load(files["contract.yaml"], _LOADER))  # noqa: S506
     except KeyError as error:
         raise IntegrityError("file 'contract.yaml' is missing", where=where) from error
     except (ValueError, yaml.YAMLError) as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
+from fedchurn.serving.experiment_shares import share_of
 from fedchurn.serving.served_release import ServedRelease
 
 
@@ -18,6 +18,7 @@ class Serving:
         challenger: second model of an experiment, or None.
         ab_fraction: share of customers, by hashed id, whom the challenger answers (0-1).
         shadow_fraction: share of answers that the challenger scores too, silently (0-1).
+        challenger_fault: why the wished-for challenger is not there, in words, or None.
     """
 
     champion: ServedRelease
@@ -25,14 +26,15 @@ class Serving:
     challenger: ServedRelease | None = None
     ab_fraction: float = 0.0
     shadow_fraction: float = 0.0
+    challenger_fault: str | None = None
 
     def pick(self, customer_id: str | None) -> ServedRelease:
         """Who answers a customer: always the same one for an id, the champion without an id."""
         challenger = self.challenger
         if challenger is None or not self.ab_fraction or customer_id is None:
             return self.champion
-        hashed = zlib.crc32(b"arm:" + customer_id.encode()) / 2**32
-        return challenger if hashed < self.ab_fraction else self.champion
+        share = share_of(b"arm", customer_id)
+        return challenger if share < self.ab_fraction else self.champion
 
 
 class Live:

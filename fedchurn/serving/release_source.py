@@ -13,14 +13,15 @@ nobody chose what it names.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedchurn.errors import IntegrityError, ReleaseError
+from fedchurn.release.manifest import MANIFEST
 from fedchurn.serving.records import CHAMPION
 from fedchurn.serving.reload_files import read_record
 from fedchurn.serving.reload_request import (
-    ReloadRequest,
     named_release,
     read_request,
     request_path,
@@ -59,16 +60,47 @@ def wanted_release(
     Raises:
         ReleaseError: no release is named, or what names it cannot be read.
     """
+    asked = None
+    if settings.release is None:
+        asked = read_request(request_path(settings.workers_folder))
+    pointer_ns = written_ns(pointer_path(settings))
+    if asked and asked.release_id and asked.pointer_time_ns == pointer_ns:
+        return asked_release(settings, asked.release_id)
+    return chosen_release(settings, bundled)
+
+
+def chosen_release(
+    settings: ServingSettings, bundled: WantedRelease | None = None
+) -> WantedRelease:
+    """The same, whatever calls of ``/reload-model`` asked for.
+
+    Raises:
+        ReleaseError: no release is named, or what names it cannot be read.
+    """
     if settings.release is not None:
         return WantedRelease(settings.release.resolve(), None, None, "FEDCHURN_RELEASE")
     pointer = pointer_path(settings)
-    asked = read_request(request_path(settings.service_folder))
-    if asked and asked.release_id and asked.pointer_time_ns == written_ns(pointer):
-        return _asked_for(settings, asked, pointer)
     wanted = _read_pointer(pointer) or bundled
     if wanted is None:
         raise _nothing_promoted(pointer)
     return wanted
+
+
+def asked_release(settings: ServingSettings, named: str) -> WantedRelease:
+    """A release that a person names: its id, or its path below ``HOME/releases``.
+
+    Raises:
+        ReleaseError: there is no such release there.
+    """
+    folder = named_release(releases_folder(settings), named)
+    try:
+        pointed = _read_pointer(pointer_path(settings))
+    except ReleaseError:
+        pointed = None  # it is overruled, and would give no more than a version
+    same = pointed is not None and pointed.release_id == folder.name
+    version = pointed.version if pointed and same else None
+    source = str(request_path(settings.workers_folder))
+    return WantedRelease(folder, folder.name, version, source)
 
 
 def load_wanted(
@@ -91,6 +123,14 @@ def load_wanted(
     return served
 
 
+def manifest_id(folder: Path) -> str:
+    """What a folder holds, without loading it: the hash that release ids end with, or ``""``."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
+
+
 def pointer_path(settings: ServingSettings) -> Path:
     """The file in which promotions and rollbacks name the release in production."""
     return settings.home.resolve() / "serving" / f"{settings.contract}.json"
@@ -99,18 +139,6 @@ def pointer_path(settings: ServingSettings) -> Path:
 def releases_folder(settings: ServingSettings) -> Path:
     """Where release folders live; a call may name no other place."""
     return settings.home.resolve() / "releases"
-
-
-def _asked_for(settings: ServingSettings, asked: ReloadRequest, pointer: Path) -> WantedRelease:
-    folder = named_release(releases_folder(settings), asked.release_id or "")
-    try:
-        pointed = _read_pointer(pointer)
-    except ReleaseError:
-        pointed = None  # it is overruled, and gives no more than a version here
-    same = pointed is not None and pointed.release_id == asked.release_id
-    version = pointed.version if pointed and same else None
-    source = str(request_path(settings.service_folder))
-    return WantedRelease(folder, asked.release_id, version, source)
 
 
 def _read_pointer(pointer: Path) -> WantedRelease | None:

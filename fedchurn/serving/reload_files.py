@@ -44,7 +44,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """
     try:
         record = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error

@@ -34,9 +34,9 @@ class ReloadRequest:
     pointer_time_ns: int
 
 
-def request_path(service_folder: Path) -> Path:
+def request_path(workers_folder: Path) -> Path:
     """Where the last request is kept."""
-    return service_folder / "workers" / "reload-request.json"
+    return workers_folder / "reload-request.json"
 
 
 def write_request(path: Path, release_id: str | None, pointer: Path) -> ReloadRequest:
@@ -72,6 +72,24 @@ def read_request(path: Path) -> ReloadRequest | None:
             where=str(path),
             next_step="delete this file; the release in production is served then",
         ) from error
+
+
+def request_id(path: Path) -> str | None:
+    """Id of the last request; None when there is none, or none that can be read."""
+    try:
+        request = read_request(path)
+    except ReleaseError:
+        return None
+    return request.request_id if request else None
+
+
+def pinned(path: Path) -> bool:
+    """Whether the last request named a release, or cannot be read and may have done so."""
+    try:
+        request = read_request(path)
+    except ReleaseError:
+        return True
+    return request is not None and request.release_id is not None
 
 
 def named_release(releases: Path, named: str) -> Path:

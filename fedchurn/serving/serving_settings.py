@@ -116,6 +116,11 @@ class ServingSettings(BaseModel):
         return self.service_folder / "workers"
 
     @property
+    def feedback_folder(self) -> Path:
+        """Where ground truth is kept, absolute."""
+        return self.service_folder / "feedback"
+
+    @property
     def predictions_folder(self) -> Path:
         """Where predictions are logged, absolute."""
         return (self.log_folder or self.service_folder / "predictions").resolve()

@@ -22,7 +22,7 @@ def _load(home: Path, bundled: WantedRelease | None = None, **changes: Any) -> S
 
 
 def _ask(home: Path, release_id: str | None, pointer: Path) -> None:
-    write_request(request_path(settings_of(home).service_folder), release_id, pointer)
+    write_request(request_path(settings_of(home).workers_folder), release_id, pointer)
 
 
 def test_the_pointer_of_the_contract_is_followed(tmp_path: Path) -> None:
@@ -136,6 +136,6 @@ def test_a_release_that_was_asked_for_keeps_the_version_that_the_pointer_gives(
 def test_a_request_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     pointer = point(tmp_path, released(tmp_path))
     _ask(tmp_path, None, pointer)
-    request_path(settings_of(tmp_path).service_folder).write_text("{}")
+    request_path(settings_of(tmp_path).workers_folder).write_text("{}")
     with pytest.raises(ReleaseError, match=r"reload-request\.json.*\n.*delete this file"):
         _load(tmp_path)

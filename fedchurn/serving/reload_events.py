@@ -1,0 +1,46 @@
+"""What the reloader and the experiments tell the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fedchurn.serving.live import Serving
+    from fedchurn.serving.reload_result import ReloadResult
+
+
+class ServingEvents(Protocol):
+    """Called from the watcher's, the recorder's and callers' threads; must not raise."""
+
+    def serving_changed(self, state: Serving) -> None:
+        """Something else answers from now on; also called once at the start."""
+
+    def reload_ended(self, result: ReloadResult) -> None:
+        """A reload was tried: ``reloaded``, ``failed``, or ``unchanged`` when a person asked."""
+
+    def golden_checked(self, role: str, passed: bool) -> None:
+        """Golden rows of what answers as ``role`` were computed again."""
+
+    def shadow_compared(
+        self, num_compared: int, num_decisions_differ: int, difference_sum: float
+    ) -> None:
+        """Answers that the challenger gave silently, beside the champion's."""
+
+    def shadow_failed(self, num_rows: int) -> None:
+        """Rows that the challenger could not score."""
+
+
+class NoEvents:
+    """Nobody listens."""
+
+    def serving_changed(self, state: Serving) -> None: ...
+
+    def reload_ended(self, result: ReloadResult) -> None: ...
+
+    def golden_checked(self, role: str, passed: bool) -> None: ...
+
+    def shadow_compared(
+        self, num_compared: int, num_decisions_differ: int, difference_sum: float
+    ) -> None: ...
+
+    def shadow_failed(self, num_rows: int) -> None: ...
