@@ -53,4 +53,7 @@ def build(asked: dict[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(build(json.loads(sys.argv[1]))) + "\n")
+    try:
+        sys.stdout.write(json.dumps(build(json.loads(sys.argv[1]))) + "\n")
+    except Exception as failure:
+        sys.exit(str(failure) or repr(failure))

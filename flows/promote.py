@@ -8,7 +8,7 @@ from prefect import flow
 
 from fedchurn.loop.one_run import one_run
 from flows.settings import flow_settings
-from flows.train import TURN_SECONDS, ended
+from flows.train import TURN_SECONDS, ended, packaged_after
 from tasks.registry import find_registered, promote_or_refuse, publish_verdict
 from tasks.training import check_tracking
 from tasks.validation import validate_rows
@@ -40,4 +40,4 @@ def promote(
         validated = validate_rows(plain)
         verdict = promote_or_refuse(plain, validated, registered)
         publish_verdict(plain, registered, verdict)
-    return ended(verdict)
+    return ended({**verdict, "bento": packaged_after(settings, verdict)})

@@ -1,4 +1,4 @@
-"""Flow ``train``: validate -> federate -> evaluate -> register -> promote or refuse."""
+"""Flow ``train``: validate -> federate -> evaluate -> register -> promote or refuse -> package."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prefect.states import Completed, State
 from fedchurn.loop.one_run import one_run
 from fedchurn.settings import Settings
 from flows.embedded_server import prefect_server
+from flows.package import package_release
 from flows.settings import flow_settings
 from tasks.progress import OnRound, listening
 from tasks.registry import promote_or_refuse, publish_verdict, register_release
@@ -38,7 +39,8 @@ def train(
     """Train a challenger and promote it if it deserves production.
 
     Ends Completed, named ``Promoted``, ``Refused`` or ``Unchanged``: a refusal is a verdict, not a
-    failure. Bad rows, an absent server or a round below quorum end Failed, with the reason.
+    failure. Bad rows, an absent server or a round below quorum end Failed, with the reason. What is
+    promoted is packaged too; if that fails, the run fails, and the promotion stands.
     """
     settings = flow_settings(contract, data, recipe, config, assignments)
     return ended(train_and_promote(settings, wait_seconds=TURN_SECONDS))
@@ -76,7 +78,18 @@ def train_and_promote(settings: Settings, *, wait_seconds: float = 0.0) -> dict[
         registered = register_release(plain, validated, trained, evaluated)
         verdict = promote_or_refuse(plain, validated, registered)
         publish_verdict(plain, registered, verdict)
-    return outcome(verdict, validated, trained, evaluated, registered)
+    told = outcome(verdict, validated, trained, evaluated, registered)
+    return {**told, "bento": packaged_after(settings, verdict)}
+
+
+def packaged_after(settings: Settings, verdict: dict[str, Any]) -> dict[str, Any] | None:
+    """The bento of what a verdict left in production; None after a refusal, or when switched off.
+
+    An unchanged model is looked after too: its bento may never have been made, or be gone.
+    """
+    if verdict["outcome"] == "refused" or not settings.packaging.after_promotion:
+        return None
+    return package_release(settings)
 
 
 def outcome(
@@ -120,4 +133,6 @@ def ended(result: dict[str, Any]) -> State[dict[str, Any]]:
     message = f"{result['release_id']} (version {result['version']}): {result['summary']}"
     if reused := result.get("reused_stages"):
         message += f" Not run again: {', '.join(reused)}."
+    if bento := result.get("bento"):
+        message += f" Bento: {bento['tag']}."
     return Completed(name=str(result["outcome"]).capitalize(), message=message, data=result)

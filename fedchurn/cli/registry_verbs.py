@@ -1,4 +1,4 @@
-"""Verbs about production: promote, rollback, why, live-at, history."""
+"""Verbs about production: promote, rollback, package, why, live-at, history."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command("promote")(promote_verb)
     app.command("rollback")(rollback_verb)
+    app.command("package")(package_verb)
     app.command("why")(why_verb)
     app.command("live-at")(live_at_verb)
     app.command("history")(history_verb)
@@ -57,6 +58,22 @@ def rollback_verb(
     entry = rollback_production(settings, note)
     print(f"in production again: {entry.title}")
     return entry_result(entry)
+
+
+@verb
+def package_verb(
+    contract: Contract = None,
+    config: Config = None,
+    assignments: Set = None,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Make a bento of the release in production, and prove it; unchanged, nothing is built."""
+    from fedchurn.cli.bento_output import tell_bento
+    from fedchurn.loop.package import package_production
+
+    result = package_production(settings_from(config, assignments, flow_values(contract)))
+    tell_bento(result)
+    return result
 
 
 @verb

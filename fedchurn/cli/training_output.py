@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from fedchurn.cli.bento_output import serve_one, tell_bento
 from fedchurn.contract.load import load_contract
 from fedchurn.errors import ReleaseError, SettingsError
 from fedchurn.federation.state import RoundRecord
@@ -142,6 +143,8 @@ def tell_outcome(outcome: dict[str, Any]) -> None:
         print(f"  next: {outcome['next_step']}")
     print(f"report: {outcome['report']}")
     print(f"release: {outcome['release_folder']}")
+    if outcome.get("bento"):
+        tell_bento(outcome["bento"])
 
 
 def _cell(value: Any) -> str:
@@ -151,19 +154,21 @@ def _cell(value: Any) -> str:
 def run_demo(settings: Settings) -> dict[str, Any]:
     """The loop on the generated sample; told step by step."""
     started = time.monotonic()
-    print("validate -> federate -> evaluate -> register -> promote, on the generated sample")
+    steps = "validate -> federate -> evaluate -> register -> promote -> package -> serve"
+    print(f"{steps}, on the generated sample")
     outcome = run_train_flow(settings)
     tell_outcome(outcome)
     if any(reason["check"] == "real_model" for reason in outcome["reasons"]):
         print("A model of real rows is in production here; the demo leaves it alone.")
         outcome["exit_code"] = 0
+    served = serve_one(settings, outcome.get("bento"))
     seconds = time.monotonic() - started
     place = _shown(Path(outcome["report"]))
     print(f"done in {seconds:.0f} s. Open {place}, then try:")
     print("  fedchurn history")
     print(f"  fedchurn why {outcome['release_id']}")
     print("  fedchurn train --contract ecommerce --data YOUR_FILE.xlsx")
-    return {**outcome, "seconds": round(seconds, 1)}
+    return {**outcome, "served": served, "seconds": round(seconds, 1)}
 
 
 def _shown(path: Path) -> str:

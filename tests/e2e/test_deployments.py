@@ -148,7 +148,7 @@ def test_everything_is_deployed(platform: Platform) -> None:
     deployed = platform.deployed
     assert {f"{flows[d['flow_id']]}/{d['name']}" for d in deployed} == {
         *("train/ecommerce", "train/telco", "train/telecom"),
-        *("validate/ecommerce", "promote/ecommerce"),
+        *("validate/ecommerce", "promote/ecommerce", "package/ecommerce"),
     }
     assert all("fedchurn" in d["tags"] for d in deployed)
     schedules = [schedule for d in deployed for schedule in d["schedules"]]
@@ -168,7 +168,7 @@ def test_the_run_shows_its_artifacts(platform: Platform, first: Ended) -> None:
     shown = {a["key"]: a for a in platform.ask("artifacts/filter", mine)}
     assert set(shown) == {
         f"{kind}-ecommerce"
-        for kind in ("validation", "progress", "rounds", "evaluation", "promotion")
+        for kind in ("validation", "progress", "rounds", "evaluation", "promotion", "bento")
     }
     assert "Source: ecommerce.csv" in shown["validation-ecommerce"]["data"]
     assert shown["progress-ecommerce"]["data"] == 100

@@ -78,4 +78,4 @@ def test_a_killed_run_goes_on_from_its_last_good_stage(killed: Path) -> None:
     assert again.last_object["reused_stages"][:2] == ["validate", "federate"]
     assert again.last_object["outcome"] == "promoted"
     assert rounds.stat().st_mtime_ns == written
-    assert stages(killed) == ["evaluate", "federate", "register", "validate"]
+    assert stages(killed) == ["evaluate", "federate", "package", "register", "validate"]

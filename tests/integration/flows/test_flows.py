@@ -77,6 +77,14 @@ class TestBreak:
         assert outcome["reused_stages"] == ["validate", "federate", "evaluate"]
         assert "Not run again: validate, federate, evaluate." in broken.second.message
 
+    def test_what_is_promoted_is_packaged(self, broken: Broken) -> None:
+        made, kept = (state.result()["bento"] for state in (broken.second, broken.third))
+        assert (made["outcome"], kept["outcome"]) == ("packaged", "unchanged")
+        assert made["version"] == broken.second.result()["version"]
+        assert f"Bento: {made['tag']}." in broken.second.message
+        assert Path(made["bento_folder"], "bento.yaml").is_file()
+        assert {**made, "outcome": "unchanged"} == kept
+
     def test_an_unchanged_input_runs_nothing_again(self, broken: Broken) -> None:
         assert broken.third.name == "Unchanged"
         outcome = broken.third.result()
@@ -109,6 +117,7 @@ class TestWhatPrefectShows:
             (
                 *("check tracking", "validate rows", "train federated"),
                 *("evaluate model", "register release", "promote or refuse", "publish verdict"),
+                *("find production", "build bento", "record bento"),
             ),
             "Completed",
         )
@@ -116,7 +125,7 @@ class TestWhatPrefectShows:
     def test_artifacts(self, prefect: Prefect, broken: Broken) -> None:
         found = {
             name: prefect.artifact(f"{name}-ecommerce")["data"]
-            for name in ("validation", "progress", "rounds", "evaluation", "promotion")
+            for name in ("validation", "progress", "rounds", "evaluation", "promotion", "bento")
         }
         assert "| rows_used | 3000 |" in found["validation"]
         assert found["progress"] == 100
@@ -126,6 +135,7 @@ class TestWhatPrefectShows:
         assert "| federated additive | 0." in found["evaluation"]
         assert "Generated sample" in found["evaluation"]
         assert found["promotion"].startswith("# Unchanged: ecommerce-1.0.0-")
+        assert found["bento"].startswith("# Unchanged: churn:1-")
 
     def test_nothing_is_pickled(self, prefect: Prefect, broken: Broken) -> None:
         for path in prefect.stored_results():
