@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fedchurn.serving.shapley import shapley_values
 from fedchurn.serving.shapley_coalitions import MAX_EXACT, plan_coalitions
+from fedchurn.serving.shapley_exact import MAX_BLOCK
 from fedchurn.serving.shapley_terms import MAX_TERMS, find_terms
 from tests.unit.serving.shapley_games import by_definition, logistic_game, network_game, worth_in
 
@@ -75,6 +76,14 @@ def test_networks_of_many_players_are_estimated_within_half_a_point() -> None:
     assert np.abs(found - expected).max() < 0.005
 
 
+@given(st.lists(LOGITS, min_size=MAX_EXACT + 1, max_size=14))
+def test_what_a_logistic_model_explains_is_not_sampled(effects: list[float]) -> None:
+    # So many players seem tied that the exact way is closed; in truth they just add.
+    tied = logistic_game(-1.0, effects, {tuple(range(MAX_BLOCK + 1)): 0.0})
+    expected = shapley_values(logistic_game(-1.0, effects)).values
+    assert shapley_values(tied).values == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize("num_players", [2, 11, 12, 17, 40])
 def test_values_add_up_to_the_difference(num_players: int) -> None:
     game = network_game(num_players, seed=2)
@@ -115,10 +124,11 @@ def test_a_feature_of_very_many_columns_is_scored_row_by_row() -> None:
     assert shapley_values(game).values == pytest.approx(by_definition(worth_in(game), 10), abs=1e-9)
 
 
-def test_sampled_coalitions_are_exact_where_players_just_add() -> None:
-    plan = plan_coalitions(15)
-    worth = plan.coalitions @ np.arange(15.0) + 3
-    assert plan.weights @ worth == pytest.approx(np.arange(15.0), abs=1e-9)
+@pytest.mark.parametrize("num_players", [12, 13, 16, 60])
+def test_sampled_coalitions_are_exact_where_players_just_add(num_players: int) -> None:
+    plan = plan_coalitions(num_players)
+    worth = plan.coalitions @ np.arange(float(num_players)) + 3
+    assert plan.weights @ worth == pytest.approx(np.arange(num_players), abs=1e-9)
     assert not plan.coalitions[0].any()
     assert plan.coalitions[-1].all()
     assert len(np.unique(plan.coalitions, axis=0)) == len(plan.coalitions)

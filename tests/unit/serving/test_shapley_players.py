@@ -38,6 +38,15 @@ def test_no_internet_is_one_fact() -> None:
     assert found == (("tenure",), ("InternetService", *NEEDS_INTERNET))
 
 
+def test_the_field_that_most_rules_name_leads() -> None:
+    without = dict.fromkeys(NEEDS_INTERNET, "No internet service")
+    customer, reference = row(InternetService="No", **without), row()
+    ((leader, *_),) = find_players(
+        customer, reference, ["StreamingTV", "InternetService", *NEEDS_INTERNET[:4]], TELCO
+    )
+    assert leader == "InternetService"
+
+
 def test_another_internet_line_leaves_its_services_alone() -> None:
     found = players(row(InternetService="Fiber optic", OnlineSecurity="Yes"), row())
     assert found == (("InternetService",), ("OnlineSecurity",))
