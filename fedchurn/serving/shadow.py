@@ -21,7 +21,7 @@ from fedchurn.serving.served_release import ServedRelease
 
 logger = logging.getLogger("bentoml.churn.experiment")
 
-_BATCH_ROWS = 128  # some milliseconds of work between two turns of the requests' thread
+_BATCH_ROWS = 128  # half a millisecond of work between two turns of the requests
 _MAX_ROWS = 2048  # of one hand-over; what is more is skipped and counted
 
 
@@ -87,7 +87,7 @@ class ShadowSink:
             difference_sum=total,
             difference_largest=largest,
         )
-        self._events.shadow_compared(len(records), differ, total)
+        self._events.shadow_compared(difference.tolist(), differ)
 
     def _fail(
         self, champion: ServedRelease, challenger: ServedRelease, num_rows: int, error: Exception
