@@ -492,7 +492,21 @@ def test_neither_keys_nor_rows_are_logged(caplog: pytest.LogCaptureFixture) -> N
 def test_what_changes_the_service_needs_admin_and_what_scores_needs_predict() -> None:
     for path, methods in ROUTES.items():
         for method, access in methods.items():
-            if path.startswith("/predict"):
-                assert access is Access.PREDICT
-            elif method != "GET":
-                assert access is Access.ADMIN, path
+            if method == "POST":
+                scores = path.startswith("/predict")
+                assert access is (Access.PREDICT if scores else Access.ADMIN), path
+
+
+def test_the_table_holds_the_routes_of_the_service_and_bentos_own() -> None:
+    from bentos.churn.routes import routes
+
+    of_bento = {("GET", f"/{name}") for name in ("livez", "healthz", "readyz", "metrics")}
+    of_bento.add(("GET", "/docs.json"))
+    ours = {
+        (method, route.path)
+        for route in routes(pytest.fail)
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    table = {(method, path) for path, methods in ROUTES.items() for method in methods}
+    assert table - of_bento == ours
