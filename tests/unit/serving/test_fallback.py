@@ -175,6 +175,7 @@ def test_no_row_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     chain(broken(), broken()).answer([{"Tenure": 271828.0}])
     assert "champion gave no answer (error) about 1 rows" in caplog.text
     assert "fallback_model gave no answer (error) about 1 rows" in caplog.text
+    assert "RuntimeError in refuse" in caplog.text
     assert "271828" not in caplog.text
 
 

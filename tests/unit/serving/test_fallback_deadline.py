@@ -58,10 +58,15 @@ def test_threads_are_bounded_and_waiting_for_one_counts() -> None:
     runner = DeadlineRunner(0.5, max_threads=2)
     release = threading.Event()
     outcomes: list[str] = []
+    begun: list[str] = []
+
+    def work() -> None:
+        begun.append("begun")
+        release.wait(WAIT_SECONDS)
 
     def ask() -> None:
         try:
-            runner.run(lambda: release.wait(WAIT_SECONDS))
+            runner.run(work)
             outcomes.append("done")
         except TimeoutError:
             outcomes.append("late")
@@ -76,6 +81,7 @@ def test_threads_are_bounded_and_waiting_for_one_counts() -> None:
     release.set()
     wait_until(lambda: runner.num_overdue == 0)
     assert runner.run(lambda: "recovered") == "recovered"
+    assert begun == ["begun"] * 2, "work that was given up while it waited is not begun later"
 
 
 def test_many_callers_each_get_their_own_result() -> None:
