@@ -233,8 +233,7 @@ def _named_release(given: Mapping[str, Any]) -> str | None:
 
 def _reloaded(result: ReloadResult) -> Reload:
     if result.status == "failed":
-        message = f"{result.message}; release {result.new_release} goes on answering"
-        raise refused(409, result.rule or "unavailable", message, field="release")
+        raise refused(409, result.rule or "unavailable", result.message, field="release")
     return Reload(
         status=result.status,
         message=result.message,
