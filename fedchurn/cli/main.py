@@ -10,7 +10,7 @@ import os
 
 import typer
 
-from fedchurn.cli import contract_verbs, key_verbs, model_verbs, registry_verbs
+from fedchurn.cli import contract_verbs, key_verbs, model_verbs, registry_verbs, serving_verbs
 from fedchurn.quiet import apply_quiet_environment
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(contract_verbs.app, name="contract")
 model_verbs.add_to(app)
 registry_verbs.add_to(app)
 key_verbs.add_to(app)
+serving_verbs.add_to(app)
 
 
 def main() -> None:
