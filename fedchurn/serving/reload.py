@@ -25,7 +25,7 @@ from fedchurn.serving.release_source import (
 )
 from fedchurn.serving.reload_challenger import ChallengerSource
 from fedchurn.serving.reload_events import NoEvents, ServingEvents
-from fedchurn.serving.reload_loading import afresh, first_release, ready
+from fedchurn.serving.reload_loading import afresh, ready
 from fedchurn.serving.reload_request import pinned, request_id, request_path, write_request
 from fedchurn.serving.reload_result import (
     FAILED,
@@ -63,13 +63,17 @@ class Reloader:
     def __init__(
         self,
         settings: ServingSettings,
+        champion: ServedRelease,
         bundled: WantedRelease | None = None,
         events: ServingEvents | None = None,
     ) -> None:
-        """Load and prove what is wanted now, and the challenger that the settings name.
+        """Answer with ``champion``, as ``first_release`` gives it, and load the challenger.
 
-        Raises:
-            FedchurnError: as ``first_release``.
+        Args:
+            settings: of the service.
+            champion: what answers until something else is wanted.
+            bundled: the release inside the bento, where there is one.
+            events: whom to tell; nobody by default.
         """
         self._settings = settings
         self._bundled = bundled
@@ -84,7 +88,7 @@ class Reloader:
         self._seen_request = request_id(self._request)
         self.last: ReloadResult | None = None
         self.fault: str | None = None
-        self.live = Live(self._beside(first_release(settings, bundled)))
+        self.live = Live(self._beside(champion))
         self.swapped_seconds = time.time()
         self._events.serving_changed(self.live.state)
 

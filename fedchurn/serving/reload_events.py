@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ class ServingEvents(Protocol):
     def golden_checked(self, role: str, passed: bool) -> None:
         """Golden rows of what answers as ``role`` were computed again."""
 
-    def shadow_compared(
-        self, num_compared: int, num_decisions_differ: int, difference_sum: float
-    ) -> None:
-        """Answers that the challenger gave silently, beside the champion's."""
+    def shadow_compared(self, differences: Sequence[float], num_decisions_differ: int) -> None:
+        """Answers that the challenger gave silently: how far its probabilities are away (0-1)."""
 
     def shadow_failed(self, num_rows: int) -> None:
         """Rows that the challenger could not score."""
@@ -39,8 +38,6 @@ class NoEvents:
 
     def golden_checked(self, role: str, passed: bool) -> None: ...
 
-    def shadow_compared(
-        self, num_compared: int, num_decisions_differ: int, difference_sum: float
-    ) -> None: ...
+    def shadow_compared(self, differences: Sequence[float], num_decisions_differ: int) -> None: ...
 
     def shadow_failed(self, num_rows: int) -> None: ...

@@ -14,21 +14,19 @@ from typing import Any
 
 import pytest
 
-from fedchurn.serving.reload import Reloader
 from fedchurn.serving.worker_states import WorkerState, worker_states, workers_report
 from tests.unit.release.releases import parts
-from tests.unit.serving.homes import flip_one_bit, point, released, settings_of
+from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 DEADLINE_SECONDS = 60
 WORKER = """
 import sys
 from fedchurn.serving.experiment import Experiment
-from fedchurn.serving.reload import Reloader
 from fedchurn.serving.watch import Watcher
-from tests.unit.serving.homes import settings_of
+from tests.unit.serving.homes import reloader_of, settings_of
 settings = settings_of(sys.argv[1], reload_interval_seconds=float(sys.argv[2]))
-reloader = Reloader(settings)
+reloader = reloader_of(settings)
 watcher = Watcher(settings, reloader, Experiment(reloader.live))
 watcher.start()
 for line in sys.stdin:
@@ -129,5 +127,5 @@ def test_a_damaged_promotion_changes_no_worker_and_a_new_one_does_as_they_do(
         _wait(tmp_path, lambda states: all(s.reload_fault for s in states))
         _wait(tmp_path, _all_serve(old))
         first.kill()
-        replacement = Reloader(settings_of(tmp_path))
+        replacement = reloader_of(settings_of(tmp_path))
         assert replacement.live.state.champion.release_id == old.name

@@ -8,12 +8,19 @@ from typing import Any
 
 from fedchurn.release.manifest import MANIFEST, manifest_bytes
 from fedchurn.release.write import ReleaseParts, write_release
+from fedchurn.serving.reload import Reloader
+from fedchurn.serving.reload_loading import first_release
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.release.releases import parts
 
 
 def settings_of(home: Path, **changes: Any) -> ServingSettings:
     return ServingSettings(**{"home": home, "contract": "shop", **changes})
+
+
+def reloader_of(settings: ServingSettings, **options: Any) -> Reloader:
+    """The reloader of a worker that has just started."""
+    return Reloader(settings, first_release(settings, options.get("bundled")), **options)
 
 
 def released(home: Path, made: ReleaseParts | None = None) -> Path:

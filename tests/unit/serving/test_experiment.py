@@ -27,7 +27,7 @@ from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.shadow import ShadowSink
 from fedchurn.serving.watch import Watcher
 from tests.unit.release.releases import card, parts
-from tests.unit.serving.homes import flip_one_bit, point, released, settings_of
+from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
 IDS = {
     "numbers": [str(number) for number in range(50_001, 55_631)],
@@ -50,7 +50,7 @@ def challenger(tmp_path: Path) -> Path:
 
 
 def _reloader(home: Path, challenger: Path | None, **changes: Any) -> Reloader:
-    return Reloader(settings_of(home, challenger=challenger, **changes))
+    return reloader_of(settings_of(home, challenger=challenger, **changes))
 
 
 def _records(
@@ -334,7 +334,7 @@ def test_without_a_challenger_nothing_is_counted(tmp_path: Path, champion: Path)
 
 def test_the_report_adds_up_the_workers(tmp_path: Path, champion: Path, challenger: Path) -> None:
     settings = settings_of(tmp_path, challenger=challenger, ab_fraction=0.5, shadow_fraction=1.0)
-    reloader = Reloader(settings)
+    reloader = reloader_of(settings)
     experiment = Experiment(reloader.live)
     ours = reloader.live.state.champion
     records = list(_records(ours, _rows(ours)))

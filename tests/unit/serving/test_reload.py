@@ -19,7 +19,6 @@ from fedchurn.serving import reload as reload_module
 from fedchurn.serving import reload_loading
 from fedchurn.serving.experiment import Experiment
 from fedchurn.serving.live import Serving
-from fedchurn.serving.reload import Reloader
 from fedchurn.serving.reload_events import NoEvents
 from fedchurn.serving.reload_request import request_path
 from fedchurn.serving.reload_result import ReloadResult
@@ -27,7 +26,7 @@ from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.watch import Watcher
 from fedchurn.serving.worker_states import write_state
 from tests.unit.release.releases import card, parts
-from tests.unit.serving.homes import flip_one_bit, point, released, settings_of
+from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
 ROW = {"Tenure": 4, "Cashback": 20.5, "Device": "Phone", "City": "Turin"}
 
@@ -83,7 +82,7 @@ class _Told(NoEvents):
 
 def test_a_promotion_takes_over(tmp_path: Path, old: Path, new: Path) -> None:
     told = _Told()
-    reloader = Reloader(settings_of(tmp_path), events=told)
+    reloader = reloader_of(settings_of(tmp_path), events=told)
     before = reloader.live.state
     point(tmp_path, new, version="8")
     result = reloader.follow()
@@ -100,7 +99,7 @@ def test_a_promotion_takes_over(tmp_path: Path, old: Path, new: Path) -> None:
 
 
 def test_the_same_again_swaps_nothing(tmp_path: Path, old: Path) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     state = reloader.live.state
     reloader.follow()
     assert _ids(reloader.reload()) == ("unchanged", old.name, old.name)
@@ -111,7 +110,7 @@ def test_the_same_again_swaps_nothing(tmp_path: Path, old: Path) -> None:
 def test_the_same_bytes_under_another_version_are_not_loaded_again(
     tmp_path: Path, old: Path
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     model = reloader.live.state.champion.model
     point(tmp_path, old, version="9")
     assert reloader.reload().new_version == "9"
@@ -122,7 +121,7 @@ def test_the_same_bytes_under_another_version_are_not_loaded_again(
 def test_nothing_is_loaded_while_nothing_changes(
     tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     reloader.follow()
     monkeypatch.setattr(reload_module, "ready", None)  # would fail
     assert [reloader.follow() for _ in range(3)] == [None, None, None]
@@ -131,7 +130,7 @@ def test_nothing_is_loaded_while_nothing_changes(
 def test_a_damaged_file_of_any_name_keeps_the_previous_release(
     tmp_path: Path, old: Path, new: Path
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     state = reloader.live.state
     point(tmp_path, new)
     for path in [p for p in new.rglob("*") if p.is_file()]:
@@ -151,7 +150,7 @@ def test_a_damaged_file_of_any_name_keeps_the_previous_release(
 def test_what_failed_is_tried_again_when_its_time_has_come(
     tmp_path: Path, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     before = (new / "weights.npz").read_bytes()
     flip_one_bit(new / "weights.npz")
     point(tmp_path, new)
@@ -172,7 +171,7 @@ def test_what_failed_is_tried_again_when_its_time_has_come(
 def test_a_pointer_that_is_half_written_changes_nothing(
     tmp_path: Path, old: Path, new: Path, text: str
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     pointer = point(tmp_path, new)
     pointer.write_text(text)
     result = reloader.follow()
@@ -186,7 +185,7 @@ def test_a_pointer_that_is_half_written_changes_nothing(
 
 
 def test_a_pointer_that_is_deleted_changes_nothing(tmp_path: Path, old: Path) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     pointer = point(tmp_path, old)
     pointer.unlink()
     assert reloader.reload().status == "failed"
@@ -198,7 +197,7 @@ def test_a_pointer_that_is_deleted_changes_nothing(tmp_path: Path, old: Path) ->
 
 
 def test_a_release_of_another_contract_is_refused(tmp_path: Path, old: Path) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     other = released(tmp_path, _of_contract(contract="toys"))
     result = reloader.reload(other.name)
     assert (result.status, result.rule) == ("failed", "other_contract")
@@ -209,7 +208,7 @@ def test_a_release_of_another_contract_is_refused(tmp_path: Path, old: Path) -> 
 
 
 def test_a_newer_version_of_the_contract_is_taken(tmp_path: Path, old: Path) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     newer = released(tmp_path, _of_contract(version="1.3.0"))
     assert reloader.reload(newer.name).status == "reloaded"
     assert reloader.live.state.champion.contract.version == "1.3.0"
@@ -219,24 +218,24 @@ def test_a_named_release_holds_over_restarts_until_the_next_promotion(
     tmp_path: Path, old: Path, new: Path
 ) -> None:
     settings = settings_of(tmp_path)
-    first = Reloader(settings)
-    second = Reloader(settings)
+    first = reloader_of(settings)
+    second = reloader_of(settings)
     assert _ids(first.reload(new.name)) == ("reloaded", old.name, new.name)
     second.follow()
     assert second.live.state.champion.release_id == new.name
-    assert Reloader(settings).live.state.champion.release_id == new.name
+    assert reloader_of(settings).live.state.champion.release_id == new.name
     point(tmp_path, old, version="9")
     for reloader in (first, second):
         reloader.follow()
         assert reloader.live.state.champion.release_id == old.name
-    assert Reloader(settings).live.state.champion.version == "9"
+    assert reloader_of(settings).live.state.champion.version == "9"
 
 
 def test_a_reload_without_a_name_goes_back_to_production(
     tmp_path: Path, old: Path, new: Path
 ) -> None:
     settings = settings_of(tmp_path)
-    first, second = Reloader(settings), Reloader(settings)
+    first, second = reloader_of(settings), reloader_of(settings)
     first.reload(str(new))
     second.follow()
     assert _ids(second.reload()) == ("reloaded", new.name, old.name)
@@ -246,14 +245,14 @@ def test_a_reload_without_a_name_goes_back_to_production(
 
 @pytest.mark.parametrize("named", ["nowhere", "../releases", "/etc", "", "."])
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path, old: Path, named: str) -> None:
-    result = Reloader(settings_of(tmp_path)).reload(named)
+    result = reloader_of(settings_of(tmp_path)).reload(named)
     assert (result.status, result.rule) == ("failed", "unknown_release")
 
 
 def test_a_setting_that_names_the_release_is_not_overruled(
     tmp_path: Path, old: Path, new: Path
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path, release=old))
+    reloader = reloader_of(settings_of(tmp_path, release=old))
     result = reloader.reload(new.name)
     assert (result.status, result.rule) == ("failed", "fixed_release")
     assert reloader.reload().status == "unchanged"
@@ -264,7 +263,7 @@ def test_a_named_folder_is_followed_when_it_is_replaced(
 ) -> None:
     link = tmp_path / "current"
     link.symlink_to(old)
-    reloader = Reloader(settings_of(tmp_path, release=link))
+    reloader = reloader_of(settings_of(tmp_path, release=link))
     link.unlink()
     link.symlink_to(new)
     result = reloader.follow()
@@ -274,7 +273,7 @@ def test_a_named_folder_is_followed_when_it_is_replaced(
 
 def test_an_interval_of_zero_follows_people_only(tmp_path: Path, old: Path, new: Path) -> None:
     settings = settings_of(tmp_path, reload_interval_seconds=0)
-    first, second = Reloader(settings), Reloader(settings)
+    first, second = reloader_of(settings), reloader_of(settings)
     point(tmp_path, new)
     assert second.follow() is None
     assert first.reload().status == "reloaded"
@@ -289,7 +288,7 @@ def test_where_the_others_cannot_be_told_only_what_they_find_themselves_is_taken
     settings = settings_of(tmp_path)
     settings.service_folder.mkdir(parents=True)
     settings.workers_folder.write_text("no folder")
-    reloader = Reloader(settings)
+    reloader = reloader_of(settings)
     assert reloader.reload(new.name).rule == "not_shared"
     assert reloader.live.state.champion.release_id == old.name
 
@@ -312,7 +311,7 @@ def _counting(monkeypatch: pytest.MonkeyPatch, before: Callable[[], Any]) -> lis
 def test_callers_at_once_share_the_work(
     tmp_path: Path, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     point(tmp_path, new)
     if damaged:
         flip_one_bit(new / "encoder.json")
@@ -343,7 +342,7 @@ def test_callers_at_once_share_the_work(
 def test_readers_during_200_swaps_get_the_answers_of_the_release_that_is_named(
     tmp_path: Path, old: Path, new: Path
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     live = reloader.live
     expected = {}
     for folder in (new, old):
@@ -385,7 +384,7 @@ def _spoil(served: ServedRelease) -> None:
 
 def test_a_model_that_goes_bad_is_not_asked_and_loaded_again(tmp_path: Path, old: Path) -> None:
     told = _Told()
-    reloader = Reloader(settings_of(tmp_path), events=told)
+    reloader = reloader_of(settings_of(tmp_path), events=told)
     assert reloader.check_golden()
     good = reloader.live.state.champion.model.one(ROW)
     _spoil(reloader.live.state.champion)
@@ -399,7 +398,7 @@ def test_a_model_that_goes_bad_is_not_asked_and_loaded_again(tmp_path: Path, old
 def test_a_model_that_went_bad_stays_out_while_its_folder_is_damaged(
     tmp_path: Path, old: Path
 ) -> None:
-    reloader = Reloader(settings_of(tmp_path))
+    reloader = reloader_of(settings_of(tmp_path))
     _spoil(reloader.live.state.champion)
     flip_one_bit(old / "weights.npz")
     for _ in range(2):
@@ -417,7 +416,7 @@ def test_a_fallback_model_that_goes_bad_is_loaded_again_and_the_champion_still_a
     tmp_path: Path, old: Path
 ) -> None:
     told = _Told()
-    reloader = Reloader(settings_of(tmp_path), events=told)
+    reloader = reloader_of(settings_of(tmp_path), events=told)
     fallback = reloader.live.state.champion.fallback
     assert fallback is not None
     for weights in fallback._weights:
@@ -432,14 +431,14 @@ def test_a_worker_that_starts_while_the_wanted_release_is_damaged_does_as_the_ot
     tmp_path: Path, old: Path, new: Path
 ) -> None:
     settings = settings_of(tmp_path)
-    running = Reloader(settings)
+    running = reloader_of(settings)
     flip_one_bit(new / "card.json")
     point(tmp_path, new)
     with pytest.raises(IntegrityError, match=r"card\.json"):
-        Reloader(settings)  # nobody to follow
+        reloader_of(settings)  # nobody to follow
     watcher = Watcher(settings, running, Experiment(running.live))
     write_state(settings.workers_folder, watcher.state())
-    started = Reloader(settings)
+    started = reloader_of(settings)
     assert started.live.state.champion.release_id == old.name
     assert started.live.state.champion.version == "7"
     started.follow()

@@ -14,12 +14,12 @@ from fedchurn.serving.reload import Reloader
 from fedchurn.serving.watch import Watcher
 from fedchurn.serving.worker_states import worker_states
 from tests.unit.release.releases import parts
-from tests.unit.serving.homes import flip_one_bit, point, released, settings_of
+from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
 
 def _watcher(home: Path, **changes: float) -> tuple[Watcher, Reloader]:
     settings = settings_of(home, **changes)
-    reloader = Reloader(settings)
+    reloader = reloader_of(settings)
     return Watcher(settings, reloader, Experiment(reloader.live)), reloader
 
 
