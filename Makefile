@@ -58,7 +58,7 @@ crossval: .venv/.train  ## five group-aware folds beside the baselines: ARGS="--
 	$(BIN)/fedchurn crossval $(ARGS)
 
 serve: .venv/.train  ## the release in production as a service on this machine: ARGS="--port 3001"
-	@BENTOML_HOME="$${BENTOML_HOME:-$${FEDCHURN_HOME:-.fedchurn}/bentoml}" \
+	@BENTOML_HOME="$${BENTOML_HOME:-$${FEDCHURN_HOME:-.fedchurn}/service/bentoml}" \
 		$(BIN)/bentoml serve --host 127.0.0.1 $(ARGS)
 
 up: .venv/.train  ## start Prefect server, MLflow server and worker; healthy when it returns

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bentoml
-from bentoml.exceptions import NotFound
 
-from fedchurn.errors import ReleaseError
 from fedchurn.serving.release_source import WantedRelease
 
 if TYPE_CHECKING:
@@ -46,26 +44,17 @@ class BundledRelease:
 def bundled_release(bento: Bento | None) -> BundledRelease | None:
     """The release inside ``bento``; None when it has none, or when there is no bento (a checkout).
 
-    Nothing is verified here; whoever loads the release does that.
+    Nothing is verified here; whoever loads the release does that. BentoML itself refuses to start a
+    bento whose model is not in the store.
 
     Args:
         bento: ``bento`` of the running service.
-
-    Raises:
-        ReleaseError: the bento names a release that is not in the model store.
     """
     tags = [m.tag for m in bento.info.all_models] if bento is not None else []
     tag = next((tag for tag in tags if tag.name == MODEL_NAME), None)
     if tag is None:
         return None
-    try:
-        model = bentoml.models.get(tag)
-    except NotFound as error:
-        raise ReleaseError(
-            f"its release {tag} is not in the model store",
-            where=f"bento {bento.tag if bento else ''}",
-            next_step="package it again (fedchurn package), or set FEDCHURN_RELEASE to a folder",
-        ) from error
+    model = bentoml.models.get(tag)
     facts = model.info.metadata
     return BundledRelease(
         wanted=WantedRelease(

@@ -111,6 +111,16 @@ def test_an_unchanged_input_runs_nothing_again(home: Home, first: Ended, again: 
     assert [version.version for version in home.registry().versions()][:1] == ["1"]
 
 
+def test_the_demo_ends_with_a_served_prediction(home: Home, first: Ended, again: Ended) -> None:
+    ended = home.run("demo", "--json")
+    assert ended.code == 0, str(ended)
+    bento, served = first.last_object["bento"], ended.last_object["served"]
+    assert served["tag"] == bento["tag"]
+    assert served["answer"]["release"] == first.last_object["release_id"]
+    assert f"SERVED by `bentoml serve {bento['tag']}`" in ended.out
+    assert "  POST /predict {" in ended.out
+
+
 def test_a_worse_challenger_is_refused_and_the_champion_stays(
     home: Home, first: Ended, hasty: Ended
 ) -> None:

@@ -2,62 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fedchurn.errors import IntegrityError, PromotionError
 from fedchurn.loop.package_store import StoredBento
 from fedchurn.loop.package_trial import try_bento
-from fedchurn.registry.mlflow_model import register_release
-from fedchurn.registry.mlflow_registry import MlflowRegistry
-from fedchurn.registry.mlflow_tracking import ensure_experiment, tracked_run
-from fedchurn.registry.port import PRODUCTION
-from fedchurn.release.write import write_release
 from flows.package import package
 from tests.integration.flows.conftest import Prefect
-from tests.unit.release.releases import CONTRACT, parts
+from tests.integration.registry.small_home import SmallHome
 
 
-@dataclass
-class Shop:
-    """A home with a registry of small releases."""
-
-    home: Path
-
-    @property
-    def contract(self) -> str:
-        return str(self.home / "shop.yaml")
-
-    @property
-    def registry(self) -> MlflowRegistry:
-        return MlflowRegistry(f"sqlite:///{self.home}/mlflow.db", "churn_prediction_model_shop")
-
-    def register(self, seed: int) -> str:
-        folder = write_release(parts(seed=seed), self.home / "made")
-        uri = self.registry.uri
-        with tracked_run(uri, ensure_experiment(uri, "churn"), name=folder.name) as run:
-            return register_release(run, folder, model_name=self.registry.name, keras=False)
+class Shop(SmallHome):
+    """A small home, and the flow in it."""
 
     def package(self) -> Any:
         """The final state of the flow."""
-        return package(self.contract, assignments=[f"home={self.home}"], return_state=True)
+        return package(self.contract, assignments=[f"home={self.folder}"], return_state=True)
 
 
 @pytest.fixture(scope="module")
 def shop(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = Shop(tmp_path_factory.mktemp("shop"))
-    data = CONTRACT.model_dump(mode="json", exclude_defaults=True)
-    Path(shop.contract).write_text(yaml.safe_dump(data))
-    return shop
+    return Shop(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="module")
 def nothing_yet(shop: Shop) -> Any:
-    ensure_experiment(shop.registry.uri, "churn")
     return shop.package()
 
 
@@ -66,7 +38,7 @@ def first(shop: Shop, nothing_yet: Any) -> Any:
     """Version 1 is in production; version 2 is newer and is not."""
     shop.register(7)
     shop.register(8)
-    shop.registry.set_alias(PRODUCTION, "1")
+    shop.put_into_production("1")
     return shop.package()
 
 
@@ -77,7 +49,7 @@ def again(shop: Shop, first: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def second(shop: Shop, again: Any) -> Any:
-    shop.registry.set_alias(PRODUCTION, "2")
+    shop.put_into_production("2")
     return shop.package()
 
 
@@ -121,7 +93,7 @@ def test_another_version_is_another_bento_and_the_latest(
 
 
 def test_back_again_the_old_bento_is_the_latest(shop: Shop, first: Any, second: Any) -> None:
-    shop.registry.set_alias(PRODUCTION, "1")
+    shop.put_into_production("1")
     back = shop.package()
     assert (back.name, back.result()["tag"]) == ("Unchanged", first.result()["tag"])
     latest = Path(back.result()["store"], "bentos", "churn_shop", "latest")
@@ -144,8 +116,8 @@ def test_a_trial_is_a_real_request(first: Any) -> None:
 
 
 def test_a_damaged_release_is_not_packaged(shop: Shop, second: Any) -> None:
-    shop.registry.set_alias(PRODUCTION, "2")
-    folder = shop.home / "releases" / second.result()["release_id"]
+    shop.put_into_production("2")
+    folder = shop.folder / "releases" / second.result()["release_id"]
     damaged = folder / "weights.npz"
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
