@@ -44,6 +44,14 @@ REFUSAL_RULES = (
     "hard_limit",
     "not_a_label",
     "unreadable_body",
+    "not_an_object",
+    "not_a_list",
+    "not_a_flag",
+    "repeated_field",
+    "ragged_row",
+    "too_many",
+    "too_large",
+    "unavailable",
 )
 
 

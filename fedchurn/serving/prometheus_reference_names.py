@@ -85,7 +85,7 @@ class ReferenceNames:
         number = version or ""
         self._version.set(float(number) if number.isdecimal() else 0.0)
         now = (number or "unknown", kind, f1_score)
-        if self._info_now is not None:
+        if self._info_now is not None and self._info_now != now:
             self._info.labels(*self._info_now).set(0)
         self._info.labels(*now).set(1)
         self._info_now = now

@@ -16,12 +16,11 @@ from fedchurn.serving.prometheus_bulk import observe_many
 from fedchurn.serving.prometheus_families import Families, show_all, show_unset
 from fedchurn.serving.prometheus_features import OTHER
 from fedchurn.serving.prometheus_reference_names import ReferenceNames
+from fedchurn.serving.records import CHALLENGER, CHAMPION
+from fedchurn.serving.reload_result import FAILED, RELOADED, UNCHANGED
 from fedchurn.serving.served_release import ServedRelease
 
-SWAPPED = "swapped"
-FAILED = "failed"
-UNCHANGED = "unchanged"
-RELOAD_OUTCOMES = (SWAPPED, FAILED, UNCHANGED)
+RELOAD_OUTCOMES = (RELOADED, FAILED, UNCHANGED)
 RECORDER = "recorder"
 LOG = "log"
 DROP_STAGES = (RECORDER, LOG, "shadow")
@@ -47,16 +46,17 @@ class StateSeries:
         card = served.release.card
         facts = (served.release_id, served.version or _UNKNOWN, served.contract.contract)
         now = (*facts, served.contract.version, card.recipe, served.role)
-        self._retire(served.role)
-        self._release_info.labels(*now).set(1)
-        self._releases[served.role] = now
-        if served.role == "champion":
+        if self._releases.get(served.role) != now:
+            self._retire(served.role)
+            self._release_info.labels(*now).set(1)
+            self._releases[served.role] = now
+        if served.role == CHAMPION:
             self._names.release(served.version, card.recipe, _f1_score(card))
             self.loaded(True)
 
     def without_challenger(self) -> None:
         """No second release is at work any more."""
-        self._retire("challenger")
+        self._retire(CHALLENGER)
 
     def loaded(self, is_loaded: bool) -> None:
         """Whether this worker has a release that can answer."""
@@ -66,7 +66,7 @@ class StateSeries:
         """One attempt to load a release ended with one of ``RELOAD_OUTCOMES``."""
         self._reloads.labels(outcome if outcome in RELOAD_OUTCOMES else OTHER).inc()
         self._reload_failing.set(outcome == FAILED)
-        if outcome == SWAPPED:
+        if outcome == RELOADED:
             self._swapped_at.set(time.time())
 
     def golden(self, is_right: bool) -> None:
@@ -97,6 +97,10 @@ class StateSeries:
         self._shadow_rows.inc(len(differences))
         self._shadow_disagreements.inc(num_disagreed)
         observe_many([self._shadow_difference], np.asarray(differences, dtype=np.float64))
+
+    def shadow_failed(self, num_rows: int) -> None:
+        """The challenger could not score rows."""
+        self._shadow_failed.inc(num_rows)
 
     def watch_drops(self, stage: str, num_dropped: Callable[[], int]) -> None:
         """Read how many records a stage of ``DROP_STAGES`` has dropped since it started."""
@@ -186,6 +190,9 @@ class StateSeries:
         )
         self._shadow_disagreements: Counter = families.counter(
             "fedchurn_shadow_disagreements_total", "Those whose prediction differs"
+        )
+        self._shadow_failed: Counter = families.counter(
+            "fedchurn_shadow_failed_rows_total", "Rows that the challenger could not score"
         )
         self._shadow_difference = families.histogram(
             "fedchurn_shadow_difference",

@@ -107,7 +107,7 @@ def _live(service: Service) -> None:
     metrics.release(service.champion)
     metrics.release(service.challenger)
     metrics.golden(True)
-    metrics.reload("swapped")
+    metrics.reload("reloaded")
     for name in service.contract.columns:
         metrics.drift(name, 0.4, True)
     metrics.feedback(1, 1)

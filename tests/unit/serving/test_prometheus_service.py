@@ -276,11 +276,11 @@ def test_drift_of_a_column(metrics: ServiceMetrics, registry: CollectorRegistry)
 
 def test_reloads_and_golden_rows(metrics: ServiceMetrics, registry: CollectorRegistry) -> None:
     metrics.golden(True)
-    metrics.reload("swapped")
+    metrics.reload("reloaded")
     assert _sum(registry, "fedchurn_last_swap_timestamp_seconds") > 1e9
     metrics.reload("failed")
     metrics.golden(False)
-    assert _sum(registry, "fedchurn_reloads_total", outcome="swapped") == 1
+    assert _sum(registry, "fedchurn_reloads_total", outcome="reloaded") == 1
     assert _sum(registry, "fedchurn_reloads_total", outcome="failed") == 1
     assert _sum(registry, "fedchurn_reload_failing") == 1
     assert _sum(registry, "fedchurn_golden_rows_ok") == 0
@@ -309,6 +309,8 @@ def test_feedback_and_shadow(metrics: ServiceMetrics, registry: CollectorRegistr
     assert _sum(registry, "fedchurn_feedback_total", predicted="unknown", actual="1") == 1
     metrics.shadow([0.0, 0.5, 0.25], 1)
     metrics.shadow([], 0)
+    metrics.shadow_failed(4)
+    assert _sum(registry, "fedchurn_shadow_failed_rows_total") == 4
     assert _sum(registry, "fedchurn_shadow_rows_total") == 3
     assert _sum(registry, "fedchurn_shadow_disagreements_total") == 1
     assert _sum(registry, "fedchurn_shadow_difference_sum") == 0.75
