@@ -5,6 +5,7 @@
 - ``server_series``: the metric objects of Bento's traffic middleware, so that requests which never
   reach it are counted in the same ``bentoml_service_request_*`` series.
 - ``whole_stack_reason``: switches of Bento that only its own middleware can honour.
+- ``num_workers``: how many processes serve, which Bento tells nobody.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from _bentoml_sdk import Service
 from _bentoml_sdk.service import get_current_service
 from bentoml._internal.container import BentoMLContainer
 from bentoml._internal.context import server_context
+from bentoml._internal.resource import system_resources
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
 from bentos.churn.front import Front, Opened
@@ -64,3 +66,14 @@ def whole_stack_reason() -> str | None:
     if BentoMLContainer.config.tracing.exporter_type.get():
         return "BentoML's own tracing is on"
     return None
+
+
+def num_workers() -> int:
+    """Processes that serve this service, as configured."""
+    configured = BentoMLContainer.config.services[server_context.service_name].workers.get()
+    return system_cpus() if configured == "cpu_count" else int(configured or 1)
+
+
+def system_cpus() -> int:
+    """Processors as BentoML counts them for ``cpu_count``."""
+    return int(system_resources()["cpu"])

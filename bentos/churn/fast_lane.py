@@ -14,10 +14,11 @@ import msgspec
 
 from bentos.churn.answers import prediction_fields
 from fedchurn.serving.answering import customer_text
-from fedchurn.serving.live import Live
+from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import Answer, PredictionRecord
+from fedchurn.serving.tracing import NoTracing, Tracing
 
 logger = logging.getLogger("bentoml.churn.fast_lane")
 
@@ -26,12 +27,29 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FastLane:
-    """Answers the bodies of plain rows; a few microseconds, never blocking."""
+    """Answers the bodies of plain rows; a few microseconds, never blocking.
 
-    def __init__(self, live: Live, recorder: Recorder, ids: PredictionIds) -> None:
+    Args:
+        live: what answers.
+        recorder: where answers are recorded.
+        ids: of predictions.
+        tracing: may want the long way for a request.
+        explain: every answer is to be explained, so the lane stays closed.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        recorder: Recorder,
+        ids: PredictionIds,
+        tracing: Tracing,
+        explain: bool = False,
+    ) -> None:
         self._live = live
         self._record = recorder.record
         self._new_id = ids.new
+        self._is_due = None if isinstance(tracing, NoTracing) else tracing.due
+        self._explain = explain
 
     def answer(self, body: bytes, endpoint: str, started: float) -> bytes | None:
         """The JSON answer to ``body``, or None when the long way must be taken.
@@ -42,9 +60,9 @@ class FastLane:
             started: ``time.perf_counter()`` when the request came.
         """
         state = self._live.state
-        if state.champion_fault is not None or state.ab_fraction or len(body) > MAX_BODY_BYTES:
-            return None
         served = state.champion
+        if len(body) > MAX_BODY_BYTES or self._is_closed(state):
+            return None
         try:
             found = served.quick.score(body)
         except Exception:  # a defect of the tables; the long way does without them
@@ -70,3 +88,12 @@ class FastLane:
         )
         self._record(record)
         return _encode(prediction_fields(Answer(record)))
+
+    def _is_closed(self, state: Serving) -> bool:
+        return (
+            state.champion_fault is not None
+            or (state.ab_fraction > 0 and state.challenger is not None)
+            or self._explain
+            or state.champion.release.contract.explain_by_default
+            or (self._is_due is not None and self._is_due())
+        )

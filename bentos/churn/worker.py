@@ -1,0 +1,179 @@
+"""Everything that is alive in one worker of the service, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bentos.churn.api_parts import ApiParts
+from bentos.churn.bento_internals import num_workers, server_series, whole_stack_reason
+from bentos.churn.bento_release import BundledRelease
+from bentos.churn.fast_lane import FastLane
+from bentos.churn.front import Lane, Opened
+from bentos.churn.gate import Gate
+from bentos.churn.gate_access import ROUTES
+from bentos.churn.worker_events import MetricsEvents
+from bentos.churn.worker_reloads import Reloads
+from fedchurn.serving.alert_journal import AlertJournal
+from fedchurn.serving.answering import Answering
+from fedchurn.serving.api_keys import read_api_keys
+from fedchurn.serving.drift_checks import DriftChecks
+from fedchurn.serving.experiment import Experiment
+from fedchurn.serving.feedback import FeedbackStore
+from fedchurn.serving.performance import Performance, performance
+from fedchurn.serving.prediction_ids import PredictionIds
+from fedchurn.serving.prediction_log import PredictionLog, check_masked_fields
+from fedchurn.serving.prometheus_service import service_metrics
+from fedchurn.serving.rate_limit import make_limiter
+from fedchurn.serving.recorder import Recorder, Sink
+from fedchurn.serving.reload import Reloader
+from fedchurn.serving.reload_loading import first_release
+from fedchurn.serving.served_release import ServedRelease
+from fedchurn.serving.serving_settings import ServingSettings, read_serving_settings
+from fedchurn.serving.shadow import ShadowSink
+from fedchurn.serving.tracing import make_tracing
+from fedchurn.serving.watch import Watcher
+from fedchurn.serving.worker_states import worker_states
+
+logger = logging.getLogger("bentoml.churn")
+
+DROP_LOG, DROP_RECORDER = "log", "recorder"
+
+
+def first_champion(
+    environ: Mapping[str, str], bundled: BundledRelease | None
+) -> tuple[ServingSettings, ServedRelease]:
+    """The settings, and the release that answers first, proven.
+
+    Raises:
+        FedchurnError: a setting is wrong, or there is no release that can be trusted.
+    """
+    # A bento knows its contract by itself.
+    settings = read_serving_settings(bundled.environ(environ) if bundled else environ)
+    champion = first_release(settings, bundled.wanted if bundled else None)
+    check_masked_fields(settings.log_masked_fields, champion.contract)
+    return settings, champion
+
+
+class Worker:
+    """One worker: loads its release when made, works between ``open`` and ``stop``.
+
+    Attributes:
+        parts: what the routes call.
+    """
+
+    def __init__(self, environ: Mapping[str, str], bundled: BundledRelease | None) -> None:
+        self.settings, champion = first_champion(environ, bundled)
+        routes = [(method, path) for path, methods in ROUTES.items() for method in methods]
+        self.metrics = service_metrics(champion.contract, routes=routes)
+        events = MetricsEvents(self.metrics)
+        wanted = bundled.wanted if bundled else None
+        self._reloader = Reloader(self.settings, champion, wanted, events)
+        self.live = self._reloader.live
+        self._experiment = Experiment(self.live)
+        self._log = _prediction_log(self.settings)
+        self._recorder = self._make_recorder(events)
+        self._ids = PredictionIds()
+        self._tracing = make_tracing(self.settings)
+        self.answering = Answering(self.live, self._recorder, self._ids, self._tracing)
+        self._watcher = Watcher(self.settings, self._reloader, self._experiment)
+        self.parts = self._make_parts()
+        told = "release %s, version %s: golden rows agree"
+        logger.info(told, champion.release_id, champion.version)
+
+    def open(self, application: Any) -> Opened:
+        """Begin to work; ``application`` is BentoML's, which has started."""
+        self.metrics.http.server = server_series(application)
+        self._recorder.start()
+        self._watcher.start()
+        keys = read_api_keys(self.settings.api_keys)
+        rate, burst = self.settings.rate_limit_per_second, self.settings.rate_limit_burst
+        limiter = make_limiter(rate, burst, num_workers())
+        gate = Gate(application, ROUTES, keys, limiter, self.settings)
+        _settle_memory()
+        return Opened(gate, self._lane(), self.metrics.http, self._flush)
+
+    def stop(self) -> None:
+        """Write down what waits, and leave; no request comes any more."""
+        self._watcher.stop()
+        self._recorder.stop()
+        self._tracing.close()
+        if self.parts.feedback is not None:
+            self.parts.feedback.close()
+
+    def _make_recorder(self, events: MetricsEvents) -> Recorder:
+        sinks: list[Sink] = [self.metrics, self._experiment]
+        sinks.append(ShadowSink(self.live, self._experiment, events))
+        if self._log is not None:
+            sinks.append(self._log)
+            log = self._log
+            self.metrics.watch_drops(DROP_LOG, lambda: log.num_dropped)
+        recorder = Recorder(sinks, interval_seconds=self.settings.log_flush_seconds)
+        self.metrics.watch_drops(DROP_RECORDER, lambda: recorder.num_dropped)
+        return recorder
+
+    def _make_parts(self) -> ApiParts:
+        settings = self.settings
+        predictions = settings.predictions_folder if settings.log else None
+        return ApiParts(
+            settings=settings,
+            live=self.live,
+            answering=self.answering,
+            metrics=self.metrics,
+            alerts=AlertJournal(settings.service_folder / "alerts"),
+            started_seconds=time.time(),
+            flush=self._flush,
+            feedback=FeedbackStore(settings.feedback_folder, predictions),
+            performance=self._performance if settings.log else None,
+            reloader=Reloads(settings, self._reloader, self._watcher),
+            drift=DriftChecks(settings, self.live, self.metrics) if settings.log else None,
+            experiment=self._experiment_report,
+        )
+
+    def _flush(self) -> None:
+        self._recorder.flush()
+        self.metrics.refresh()
+
+    def _performance(self) -> Performance:
+        self._flush()
+        bands = [band.name for band in self.live.state.champion.contract.risk_bands]
+        return performance(
+            self.settings.predictions_folder, self.settings.feedback_folder, bands=bands
+        )
+
+    def _experiment_report(self) -> Mapping[str, Any] | None:
+        if self.live.state.challenger is None:
+            return None
+        self._flush()
+        return self._experiment.report(worker_states(self.settings.workers_folder), os.getpid())
+
+    def _lane(self) -> Lane | None:
+        reason = whole_stack_reason()
+        if not self.settings.fast_lane:
+            reason = "the settings say so"
+        if reason is not None:
+            logger.info("the fast lane is closed: %s", reason)
+            return None
+        lane = FastLane(self.live, self._recorder, self._ids, self._tracing, self.settings.explain)
+        return lane.answer
+
+
+def _prediction_log(settings: ServingSettings) -> PredictionLog | None:
+    if not settings.log:
+        return None
+    return PredictionLog(
+        settings.predictions_folder,
+        file_bytes=settings.log_file_bytes,
+        total_bytes=settings.log_total_bytes,
+        masked_fields=settings.log_masked_fields,
+    )
+
+
+def _settle_memory() -> None:
+    """What is loaded now stays: the collector need not look through it during requests."""
+    gc.collect()
+    gc.freeze()
