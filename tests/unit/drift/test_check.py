@@ -1,0 +1,165 @@
+"""Verdicts: none without drift, at the promised rate; drift where there is some; the evidence."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fedchurn.contract.columns import Columns
+from fedchurn.drift.check import check_rows
+from fedchurn.drift.documented_fields import documented_fields
+from fedchurn.drift.reference import DriftReference
+from fedchurn.drift.verdict import ColumnDrift, DriftRule, DriftVerdict, Verdict
+from tests.unit.drift.references import reference, rows
+
+EVEN = {0: 250.0, 1: 250.0, 2: 250.0, 3: 250.0}
+DEVICES = [600.0, 300.0, 100.0]
+
+
+def _drawn(
+    generator: np.random.Generator, num_rows: int, tenure: list[float], device: list[float]
+) -> Columns:
+    return rows(
+        generator.choice(4, size=num_rows, p=tenure).tolist(),
+        generator.choice(3, size=num_rows, p=device).tolist(),
+    )
+
+
+def _by_name(found: DriftVerdict) -> dict[str, ColumnDrift]:
+    return {column.column: column for column in found.columns}
+
+
+def test_the_same_shares_are_no_drift() -> None:
+    window = rows([0, 1, 2, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+    found = check_rows(reference(EVEN, DEVICES), window)
+    assert found.verdict is Verdict.NONE
+    assert (found.num_reference_rows, found.num_window_rows) == (1000, 100)
+    for column in found.columns:
+        assert (column.effect, column.p_value, column.adjusted_p_value) == (0.0, 1.0, 1.0)
+        assert column.missing_p_value is None
+
+
+def test_a_shift_of_one_column_is_named_with_its_evidence() -> None:
+    window = rows([0, 3, 3, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+    found = check_rows(reference(EVEN, DEVICES), window)
+    assert found.verdict is Verdict.DRIFT
+    assert [column.column for column in found.drifted] == ["Tenure"]
+    tenure = _by_name(found)["Tenure"]
+    assert tenure.statistic == tenure.effect == pytest.approx(0.5)  # 1/4 against 3/4 at 2
+    assert tenure.p_value <= tenure.adjusted_p_value <= found.rule.level
+    assert _by_name(found)["Device"].verdict is Verdict.NONE
+
+
+def test_missing_values_are_drift_of_their_own() -> None:
+    window = rows([0, 1, 2, 3, None] * 20, [0] * 60 + [1] * 30 + [2] * 10)
+    tenure = _by_name(check_rows(reference(EVEN, DEVICES), window))["Tenure"]
+    assert tenure.verdict is Verdict.DRIFT
+    assert tenure.effect == pytest.approx(0.0)
+    assert tenure.missing_effect == pytest.approx(0.2)
+    assert tenure.score == pytest.approx(0.2)
+
+
+def test_values_that_came_back_are_drift_too() -> None:
+    stored = reference(EVEN, DEVICES, tenure_missing=300)
+    window = rows([0, 1, 2, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+    tenure = _by_name(check_rows(stored, window))["Tenure"]
+    assert tenure.verdict is Verdict.DRIFT
+    assert tenure.missing_effect == pytest.approx(-300 / 1300)
+
+
+def test_a_column_that_lost_all_values_is_drift() -> None:
+    window = rows([None] * 100, [0] * 60 + [1] * 30 + [2] * 10)
+    tenure = _by_name(check_rows(reference(EVEN, DEVICES), window))["Tenure"]
+    assert tenure.verdict is Verdict.DRIFT
+    assert tenure.statistic is None
+
+
+def test_unknown_labels_are_drift() -> None:
+    window = rows([0, 1, 2, 3] * 25, [0] * 50 + [1] * 25 + [2] * 10 + [-2] * 15)
+    found = _by_name(check_rows(reference(EVEN, DEVICES), window))
+    assert found["Device"].verdict is Verdict.DRIFT
+    assert found["Tenure"].verdict is Verdict.NONE
+
+
+def test_a_difference_that_is_certain_but_tiny_is_not_worth_a_word() -> None:
+    many = reference(dict.fromkeys(range(4), 250000.0), [600_000.0, 300_000.0, 100_000.0])
+    window = rows([0, 1, 2, 3] * 25_000, [0] * 61_500 + [1] * 28_500 + [2] * 10_000)
+    device = _by_name(check_rows(many, window))["Device"]
+    assert device.adjusted_p_value < 0.01
+    assert device.effect == pytest.approx(0.015)
+    assert device.verdict is Verdict.NONE
+
+
+def test_below_thirty_rows_there_is_no_verdict() -> None:
+    for num_rows, verdict in ((0, Verdict.TOO_FEW_ROWS), (29, Verdict.TOO_FEW_ROWS)):
+        found = check_rows(reference(EVEN, DEVICES), rows([3] * num_rows, [2] * num_rows))
+        assert (found.verdict, found.columns) == (verdict, ())
+    assert check_rows(reference(EVEN, DEVICES), rows([3] * 30, [2] * 30)).verdict is Verdict.DRIFT
+
+
+def test_columns_that_were_not_kept_are_left_out_and_named() -> None:
+    window = rows([None] * 100, [0] * 60 + [1] * 30 + [2] * 10)
+    found = check_rows(reference(EVEN, DEVICES), window, left_out=["Tenure"])
+    assert found.verdict is Verdict.NONE
+    assert found.left_out == ("Tenure",)
+    assert [column.column for column in found.columns] == ["Device"]
+
+
+def test_the_same_window_gets_the_same_verdict() -> None:
+    window = _drawn(np.random.default_rng(3), 80, [0.2, 0.2, 0.3, 0.3], [0.5, 0.3, 0.2])
+    stored = reference(EVEN, DEVICES)
+    assert check_rows(stored, window) == check_rows(stored, window)
+
+
+def _false_alarms(level: float, num_rows: int, num_reference: int, num_checks: int) -> int:
+    """Checks that find something, where window and reference come from the same customers."""
+    generator = np.random.default_rng(20_261_120)
+    tenure, device = [0.4, 0.3, 0.2, 0.1], [0.6, 0.35, 0.05]
+    rule = DriftRule(level=level, min_effect=0.0, min_missing_effect=0.0, num_first_draws=199)
+    num_found = 0
+    for _ in range(num_checks):
+        counts = generator.multinomial(num_reference, tenure)
+        devices = generator.multinomial(num_reference, device).astype(float).tolist()
+        stored: DriftReference = reference(dict(enumerate(counts.astype(float))), devices)
+        window = _drawn(generator, num_rows, tenure, device)
+        num_found += check_rows(stored, window, rule).verdict is Verdict.DRIFT
+    return num_found
+
+
+@pytest.mark.parametrize(("num_rows", "num_reference"), [(40, 2000), (500, 500), (2000, 400)])
+def test_false_alarms_stay_at_the_level_also_against_a_small_reference(
+    num_rows: int, num_reference: int
+) -> None:
+    num_checks = 600
+    found = _false_alarms(0.05, num_rows, num_reference, num_checks)
+    # 30 are promised; three standard deviations are 16. Without any, nothing would be tested.
+    assert 5 <= found <= 46
+
+
+def test_power_is_stated_by_example() -> None:
+    """One category from 10 to 20 percent: found in most windows of 200 rows."""
+    generator = np.random.default_rng(5)
+    stored = reference(dict.fromkeys(range(4), 1000.0), [2400.0, 1200.0, 400.0])
+    found = [
+        check_rows(stored, _drawn(generator, 200, [0.25] * 4, [0.55, 0.25, 0.2])).drifted
+        for _ in range(50)
+    ]
+    assert sum([c.column for c in drifted] == ["Device"] for drifted in found) >= 40
+
+
+def test_the_documented_fields() -> None:
+    window = rows([0, 3, 3, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+    told = json.loads(json.dumps(documented_fields(check_rows(reference(EVEN, DEVICES), window))))
+    assert told["drift_detected"] is True
+    assert told["drift_scores"] == pytest.approx({"Tenure": 0.5, "Device": 0.0})
+    assert list(told["features_with_drift"]) == ["Tenure"]
+    evidence = told["features_with_drift"]["Tenure"]
+    assert evidence["ks_statistic"] == pytest.approx(0.5)
+    assert 0 < evidence["p_value"] <= 0.01
+    assert told["total_features_checked"] == 2
+    assert told["reference_samples"] == 1000
+    assert told["monitoring_samples"] == 100
+    assert told["verdict"]["verdict"] == "drift"
+    assert told["verdict"]["columns"][0]["test"] == "ks"
