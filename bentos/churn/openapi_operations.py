@@ -54,7 +54,7 @@ def _json(name: str) -> Content:
 
 
 def _body(*names: str, examples: str = "") -> Content:
-    refs = [{"$ref": _REF + name} for name in names]
+    refs: list[Content] = [{"$ref": _REF + name} for name in names]
     schema: Content = refs[0] if len(refs) == 1 else {"anyOf": refs}
     return {"application/json": {**schema, **({"x-examples": examples} if examples else {})}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedchurn.contract.customer_rows import canonical_row
 from fedchurn.contract.schema import Column, Contract, SampleShape
 
 Example = dict[str, object]
@@ -10,14 +11,20 @@ Example = dict[str, object]
 def example_customers(contract: Contract) -> dict[str, Example]:
     """Customers by name, each accepted by the contract.
 
-    ``typical`` has every column at its centre, ``at_risk`` one spread (or label) towards churn, by
-    the effects that the contract states for its sample.
+    ``typical`` has every column at its centre. ``at_risk`` has each one spread (or label) towards
+    churn, by the effects that the contract states for its sample, as far as cross rules permit.
     """
-    return {"typical": _customer(contract, 0.0), "at_risk": _customer(contract, 1.0)}
+    typical: Example = {name: _value(column, 0.0) for name, column in contract.columns.items()}
+    return {"typical": typical, "at_risk": _at_risk(typical, contract)}
 
 
-def _customer(contract: Contract, towards_churn: float) -> Example:
-    return {name: _value(column, towards_churn) for name, column in contract.columns.items()}
+def _at_risk(typical: Example, contract: Contract) -> Example:
+    customer = dict(typical)
+    for name, column in contract.columns.items():
+        moved = {**customer, name: _value(column, 1.0)}
+        if not canonical_row(moved, contract).warnings:
+            customer = moved
+    return customer
 
 
 def _value(column: Column, towards_churn: float) -> object:

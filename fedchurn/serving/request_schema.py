@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 
 LARGEST = sys.float_info.max
 _NOT_BLANK = r"\S"
+_ANY_NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 
 
 def customer_schema(contract: Contract) -> Schema:
@@ -57,7 +58,7 @@ def _number(column: Column) -> Schema:
 
 
 def _text(column: Column) -> Schema:
-    return {"anyOf": [_some_text(column), *_null(column)]}
+    return {"anyOf": [_some_text(column), _ANY_NUMBER, *_null(column)]}
 
 
 def _label(column: Column) -> Schema:
@@ -69,7 +70,7 @@ def _label(column: Column) -> Schema:
         "description": "A label that was never seen: served, with a warning.",
         "anyOf": [
             _some_text(column),
-            {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
+            _ANY_NUMBER,
             {"type": "boolean"},
         ],
     }
