@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.churn.gate import Gate
-from fedchurn.serving.prometheus_http import HttpSeries
+from fedchurn.serving.prometheus_http import UNCOUNTED, HttpSeries
 
 QUICK_PATHS = frozenset({"/predict", "/predict/single"})
 _JSON = (b"content-type", b"application/json")
@@ -89,7 +89,7 @@ async def _serve(opened: Opened, scope: Scope, receive: Receive, send: Send) -> 
         message = await receive()
         body = message["body"] if _is_whole(message) else b""
         body = body if len(body) <= opened.gate.max_body_bytes else b""
-        answer = opened.lane(body, path, started) if body else None
+        answer = opened.lane(body, path, started) if body and _is_json(scope) else None
         if answer is not None:
             await _send_quick(opened, scope, answer, send)
             opened.series.observe(
@@ -118,11 +118,12 @@ async def _serve_the_long_way(
 ) -> None:
     watched = _Watched(receive, send)
     series = opened.series
-    series.num_in_progress += 1
+    waits = scope["path"] not in UNCOUNTED  # a scrape would always find itself
+    series.num_in_progress += waits
     try:
         await opened.gate.forward(scope, watched.receive, watched.send)
     finally:
-        series.num_in_progress -= 1
+        series.num_in_progress -= waits
         series.observe(
             scope["path"],
             watched.status,
@@ -152,6 +153,14 @@ class _Watched:
             self.status = message["status"]
         self.response_bytes += len(message.get("body", b""))
         await self._send(message)
+
+
+def _is_json(scope: Scope) -> bool:
+    """Whether the body is said to be JSON, or nothing is said."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return bool(value.startswith(b"application/json"))
+    return True
 
 
 def _is_whole(message: Message) -> bool:

@@ -22,6 +22,7 @@ from bentos.churn.front import Opened
 from bentos.churn.routes import api_app
 from bentos.churn.worker import Worker, first_champion
 from fedchurn.errors import FedchurnError
+from fedchurn.serving.prometheus_exposition import completed
 
 
 def _parts() -> ApiParts:
@@ -61,6 +62,10 @@ class Churn:
     def stop(self) -> None:
         """Nothing that was answered goes unrecorded."""
         self._worker.stop()
+
+    def __metrics__(self, text: str) -> str:
+        """Called by BentoML with what ``/metrics`` would say."""
+        return completed(text)
 
     def __is_ready__(self) -> bool:
         return True
