@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.release.manifest import MANIFEST
@@ -39,13 +40,15 @@ class WantedRelease:
         folder: its folder.
         release_id: what the folder must hold, where that is known.
         version: its version in the registry, where that is known.
-        source: who says so: a setting, a file, or the bento.
+        source: who says so: a setting, a file, or the bento; for errors.
+        chosen_by: the same in one word.
     """
 
     folder: Path
     release_id: str | None
     version: str | None
     source: str = "bento"
+    chosen_by: Literal["setting", "call", "promotion", "bento"] = "bento"
 
 
 def wanted_release(
@@ -78,7 +81,7 @@ def chosen_release(
         ReleaseError: no release is named, or what names it cannot be read.
     """
     if settings.release is not None:
-        return WantedRelease(settings.release.resolve(), None, None, "FEDCHURN_RELEASE")
+        return WantedRelease(settings.release.resolve(), None, None, "FEDCHURN_RELEASE", "setting")
     pointer = pointer_path(settings)
     wanted = _read_pointer(pointer) or bundled
     if wanted is None:
@@ -100,7 +103,7 @@ def asked_release(settings: ServingSettings, named: str) -> WantedRelease:
     same = pointed is not None and pointed.release_id == folder.name
     version = pointed.version if pointed and same else None
     source = str(request_path(settings.workers_folder))
-    return WantedRelease(folder, folder.name, version, source)
+    return WantedRelease(folder, folder.name, version, source, "call")
 
 
 def load_wanted(
@@ -155,7 +158,7 @@ def _read_pointer(pointer: Path) -> WantedRelease | None:
             where=str(pointer),
             next_step="promote or roll back to write it anew, or set FEDCHURN_RELEASE to a folder",
         ) from error
-    return WantedRelease(Path(folder), release_id, version, str(pointer))
+    return WantedRelease(Path(folder), release_id, version, str(pointer), "promotion")
 
 
 def _nothing_promoted(pointer: Path) -> ReleaseError:

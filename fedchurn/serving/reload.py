@@ -58,6 +58,8 @@ class Reloader:
         last: the last reload that changed something or failed, or None.
         fault: why the wanted release does not answer, in words, or None.
         swapped_seconds: Unix time at which the champion began to answer.
+        chosen_by: who says which release is wanted (``WantedRelease.chosen_by``), or None where
+            that cannot be read.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class Reloader:
         self._num_begun = 0
         self._finished: tuple[int, str | None, ReloadResult] | None = None
         self._followed: object = None
+        self.chosen_by: str | None = None
         self._retry_at = 0.0
         self._seen_request = request_id(self._request)
         self.last: ReloadResult | None = None
         self.fault: str | None = None
         self.live = Live(self._beside(champion))
         self.swapped_seconds = time.time()
+        self._signs()
         self._events.serving_changed(self.live.state)
 
     def reload(self, release: str | None = None) -> ReloadResult:
@@ -112,6 +116,7 @@ class Reloader:
             self._events.reload_ended(result)
             if release is None or result.status != FAILED:  # else what is wanted is as it was
                 self._seen_request = request_id(self._request)
+                self._signs()
                 self._settle(None, result)  # the next look makes sure
             self._finished = (self._num_begun, release, result)
             return result
@@ -219,7 +224,9 @@ class Reloader:
         try:
             wanted = wanted_release(self._settings, self._bundled)
         except ReleaseError as error:
+            self.chosen_by = None
             return self._seen_request, str(error)
+        self.chosen_by = wanted.chosen_by
         return self._seen_request, wanted, manifest_id(wanted.folder)
 
     def _trust(self, fault: str | None) -> None:

@@ -76,6 +76,7 @@ class Watcher:
             version=serving.champion.version,
             release_folder=str(serving.champion.release.folder.resolve()),
             swapped_seconds=reloader.swapped_seconds,
+            chosen_by=reloader.chosen_by,
             champion_fault=serving.champion_fault,
             reload_fault=reloader.fault,
             challenger=serving.challenger.release_id if serving.challenger else None,

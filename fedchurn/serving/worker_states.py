@@ -36,6 +36,7 @@ class WorkerState:
         version: its version in the registry, where known.
         release_folder: where it was loaded from.
         swapped_seconds: Unix time at which it began to answer.
+        chosen_by: who says that it should: ``setting``, ``call``, ``promotion`` or ``bento``.
         champion_fault: why the model may not be asked now, or None.
         reload_fault: why the wanted release does not answer, in words, or None.
         challenger: id of the challenger, or None.
@@ -52,6 +53,7 @@ class WorkerState:
     version: str | None
     release_folder: str
     swapped_seconds: float
+    chosen_by: str | None = None
     champion_fault: str | None = None
     reload_fault: str | None = None
     challenger: str | None = None

@@ -243,6 +243,17 @@ def test_a_reload_without_a_name_goes_back_to_production(
     assert first.live.state.champion.release_id == old.name
 
 
+def test_who_chose_the_release_is_known(tmp_path: Path, old: Path, new: Path) -> None:
+    reloader = reloader_of(settings_of(tmp_path))
+    assert reloader.chosen_by == "promotion"
+    reloader.reload(new.name)
+    assert reloader.chosen_by == "call"  # a pin that somebody may forget is seen
+    point(tmp_path, new)
+    reloader.follow()
+    assert reloader.chosen_by == "promotion"
+    assert reloader_of(settings_of(tmp_path, release=old)).chosen_by == "setting"
+
+
 @pytest.mark.parametrize("named", ["nowhere", "../releases", "/etc", "", "."])
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path, old: Path, named: str) -> None:
     result = reloader_of(settings_of(tmp_path)).reload(named)
