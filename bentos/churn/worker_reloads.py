@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedchurn.serving.reload import Reloader
-from fedchurn.serving.reload_result import FAILED, ReloadResult
+from fedchurn.serving.reload_result import ReloadResult
 from fedchurn.serving.serving_settings import ServingSettings
 from fedchurn.serving.watch import Watcher
 from fedchurn.serving.worker_states import worker_states, workers_report
@@ -28,11 +28,10 @@ class Reloads:
 
     def condition(self) -> Mapping[str, Any]:
         """Golden rows, the last reload's failure, and every worker; JSON-ready."""
-        state, last = self._reloader.live.state, self._reloader.last
-        failure = last.message if last is not None and last.status == FAILED else None
+        state = self._reloader.live.state
         states = worker_states(self._folder)
         return {
             "golden_rows": state.champion_fault is None,
-            "last_reload_failure": self._reloader.fault or failure,
+            "last_reload_failure": self._reloader.fault,  # a mistyped name in a call is none
             **workers_report(states, state.champion.release_id),
         }
