@@ -3,8 +3,9 @@
     python -m bentos.build '{"release": FOLDER, "name": "churn", "version": ..., "metadata": ...}'
 
 It reads ``bentofile.yaml`` of the working directory, writes to the stores of ``BENTOML_HOME``, and
-prints one line of JSON. Of its own, because BentoML changes the working directory and the import
-path of the process that it builds in, and keeps its stores for the life of it.
+prints one line of JSON, with ``failure`` in it when it could not. Of its own, because BentoML changes
+the working directory and the import path of the process that it builds in, and keeps its stores for
+the life of it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def build(asked: dict[str, Any]) -> dict[str, str]:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(json.dumps(build(json.loads(sys.argv[1]))) + "\n")
-    except Exception as failure:
-        sys.exit(str(failure) or repr(failure))
+        told: dict[str, Any] = build(json.loads(sys.argv[1]))
+    except Exception as error:
+        told = {"failure": str(error) or repr(error)}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.exit(int("failure" in told))

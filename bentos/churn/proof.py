@@ -4,8 +4,8 @@
 
 Imports every module that the bento holds, loads the service as ``bentoml serve`` would, and asks it
 each golden row. Packages that ``requirements/serve.txt`` does not name are hidden meanwhile: what
-works here works in an image. Prints one line of JSON; when something is wrong, the reason on stderr
-and exit code 1.
+works here works in an image. Prints one line of JSON; when something is wrong, it holds the reason
+as ``failure``, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ def _answers(app: Any, release: Release) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(json.dumps(main(Path(sys.argv[1]).resolve())) + "\n")
-    except Exception as failure:
-        sys.exit(str(failure) or repr(failure))
+        told: dict[str, Any] = main(Path(sys.argv[1]).resolve())
+    except Exception as error:
+        told = {"failure": str(error) or repr(error)}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.exit(int("failure" in told))

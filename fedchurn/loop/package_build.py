@@ -64,9 +64,7 @@ def prove_bento(bento: StoredBento) -> dict[str, Any]:
         PackageError: it does not answer as its release does.
     """
     failure = "is not what its release is"
-    answer = _run(["bentos.churn.proof", str(bento.folder)], bento.folder / "src", bento, failure)
-    proof: dict[str, Any] = json.loads(answer.splitlines()[-1])
-    return proof
+    return _run(["bentos.churn.proof", str(bento.folder)], bento.folder / "src", bento, failure)
 
 
 def bento_environment(bento: StoredBento, home: Path) -> dict[str, str]:
@@ -81,7 +79,7 @@ def bento_environment(bento: StoredBento, home: Path) -> dict[str, str]:
     return {**kept, **QUIET_ENVIRONMENT, **own}
 
 
-def _run(module: list[str], folder: Path, bento: StoredBento, failure: str) -> str:
+def _run(module: list[str], folder: Path, bento: StoredBento, failure: str) -> dict[str, Any]:
     environ = bento_environment(bento, bento.store / "home")
     environ["PYTHONDONTWRITEBYTECODE"] = "1"  # what is being packaged stays as it is
     try:
@@ -96,10 +94,20 @@ def _run(module: list[str], folder: Path, bento: StoredBento, failure: str) -> s
         )
     except subprocess.TimeoutExpired as error:
         raise _failed(bento, f"{failure}: no end after {BUILD_SECONDS} s") from error
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()[-NUM_LINES:]
-        raise _failed(bento, "\n".join([f"{failure}:", *lines]))
-    return done.stdout
+    told = _last_object(done.stdout)
+    if done.returncode != 0 or told is None:
+        lines = done.stderr.strip().splitlines()[-NUM_LINES:]  # it did not come to say why
+        why = str(told["failure"]) if told and "failure" in told else "\n".join(lines)
+        raise _failed(bento, f"{failure}: {why}")
+    return told
+
+
+def _last_object(output: str) -> dict[str, Any] | None:
+    try:
+        told = json.loads(output.splitlines()[-1])
+    except (ValueError, IndexError):
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def _failed(bento: StoredBento, what: str) -> PackageError:
