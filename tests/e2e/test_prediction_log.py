@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from fedchurn.errors import FedchurnError
+from fedchurn.serving.feedback import FeedbackStore
+from fedchurn.serving.feedback_reader import newest_feedback
 from fedchurn.serving.log_files import is_open
 from fedchurn.serving.log_reader import ReadCounts, newest, read_predictions
 from fedchurn.serving.prediction_log import PredictionLog
 from tests.e2e.small_disks import small_disk
-from tests.unit.serving.logged import log, numbers, record, records
+from tests.unit.release.releases import CONTRACT
+from tests.unit.serving.logged import VALUES, log, numbers, record, records
 
 pytestmark = pytest.mark.e2e
 
@@ -100,3 +104,81 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
         one.take([record(2)])
         one.close()
         assert numbers(read_predictions(disk / "log")) == [2]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from fedchurn.serving.prediction_log import PredictionLog
+from tests.unit.serving.logged import records
+
+mark = sys.argv[2] * 20
+log = PredictionLog(Path(sys.argv[1]), file_bytes=16_384, total_bytes=131_072)
+for start in range(0, 5_000, 50):
+    taken = records(range(start, start + 50))
+    log.take([one._replace(prediction_id=f"{mark}-{one.customer_id}") for one in taken])
+log.close()
+sys.exit(log.num_dropped)
+"""
+
+
+def test_several_workers_share_a_bound_while_others_read(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), mark]) for mark in "abc"
+    ]
+    looks = 0
+    while any(worker.poll() is None for worker in workers) or looks == 0:
+        sizes = [_size(path) for path in tmp_path.glob("*.jsonl")]
+        assert sum(sizes) <= 131_072
+        for found in (*newest(tmp_path, 50), *read_predictions(tmp_path)):
+            mark, customer = found.prediction_id.split("-")
+            assert mark in {20 * letter for letter in "abc"}
+            assert customer == found.customer_id
+            assert found.values == VALUES
+        looks += 1
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    counts = ReadCounts()
+    for mark in "abc":
+        kept = [p for p in read_predictions(tmp_path, counts=counts) if p.prediction_id[0] == mark]
+        customers = [int(p.customer_id[1:]) for p in kept if p.customer_id]
+        assert customers == sorted(customers)
+    assert counts.num_torn == 0
+    assert sum(_size(path) for path in tmp_path.iterdir()) <= 131_072
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def test_feedback_that_a_full_disk_does_not_take_is_not_claimed(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "size=64k") as disk:
+        store = FeedbackStore(disk / "feedback")
+        store.add(CONTRACT, label=1, customer_id="C1")
+        filler = disk / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        num_kept = 1 + _fill(store)
+        with pytest.raises(FedchurnError, match="not kept: No space left"):
+            store.add(CONTRACT, label=1, customer_id="C1")
+        filler.unlink()
+        store.add(CONTRACT, label=0, customer_id="C1")
+        store.close()
+        counts = ReadCounts()
+        entries = newest_feedback(disk / "feedback", 10_000, counts=counts)
+        assert [entry.label for entry in entries] == [*[1] * num_kept, 0]
+        assert counts.num_torn == 0
+
+
+def _fill(store: FeedbackStore) -> int:
+    """Add feedback until the disk takes no more: what is left of the file's last block."""
+    num_kept = 0
+    while True:
+        try:
+            store.add(CONTRACT, label=1, customer_id="C1")
+        except FedchurnError:
+            return num_kept
+        num_kept += 1

@@ -257,6 +257,11 @@ class TestTrouble:
         assert not left.exists()
 
 
+def test_no_predictions_make_no_file(tmp_path: Path) -> None:
+    log(tmp_path / "log", [])
+    assert not (tmp_path / "log").exists()
+
+
 def test_a_worker_that_ended_holds_no_file(tmp_path: Path) -> None:
     one = PredictionLog(tmp_path)
     one.take([record(1, served=SERVED, values=VALUES)])
