@@ -1,27 +1,47 @@
-"""Rows of concurrent requests, merged by BentoML's adaptive batching."""
+"""Rows of concurrent requests, merged by BentoML's adaptive batching.
+
+BentoML validates each request by itself, before it merges them; so a row is judged there, and a
+request with a bad row is refused as a whole, while the others that it would have met go on.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import bentoml
 import msgspec
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from bentos.churn.answers import prediction_fields
 from bentos.churn.api_parts import ApiParts
-from bentos.churn.findings import finding
+from fedchurn.contract.customer_rows import canonical_row
 from fedchurn.serving.answering import Question
 from fedchurn.serving.records import Answer
+
+ENDPOINT = "/predict/adaptive"
+
+
+def current_parts() -> ApiParts:
+    """What the running worker is made of."""
+    parts: ApiParts = bentoml.get_current_service().parts
+    return parts
+
+
+def _judged(row: dict[str, Any]) -> dict[str, Any]:
+    problems = canonical_row(row, current_parts().live.state.champion.contract).problems
+    if problems:
+        message = "; ".join(problem.message for problem in problems)
+        raise PydanticCustomError("row", "{message}", {"message": message})
+    return row
+
+
+Customer = Annotated[dict[str, Any], AfterValidator(_judged)]
 
 
 def adaptive_answers(
     parts: ApiParts, customers: list[dict[str, Any]], started: float
 ) -> list[dict[str, Any]]:
-    """One entry per row, in order: the fields of a prediction, or the ``errors`` of a bad row."""
-    known = parts.live.state.champion.contract.columns
-    question = Question("/predict/adaptive", started)
-    return [
-        msgspec.to_builtins(prediction_fields(answer))
-        if isinstance(answer, Answer)
-        else {"errors": msgspec.to_builtins([finding(p, known) for p in answer.problems])}
-        for answer in parts.answering.many(customers, question)
-    ]
+    """The fields of a prediction per row, in order."""
+    answers = parts.answering.many(customers, Question(ENDPOINT, started))
+    return [msgspec.to_builtins(prediction_fields(a)) for a in answers if isinstance(a, Answer)]

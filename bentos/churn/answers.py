@@ -16,7 +16,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from bentos.churn.findings import Finding, finding
 from fedchurn.contract.schema import Column, Contract
 from fedchurn.serving.explanation import Explanation
-from fedchurn.serving.records import Answer, PredictionRecord
+from fedchurn.serving.records import BASE_RATE, RULES, Answer, PredictionRecord
+from fedchurn.serving.served_release import ServedRelease
 
 PROBABILITY_DECIMALS = 6
 
@@ -25,7 +26,7 @@ Share = Annotated[float, Meta(ge=-1, le=1)]
 Time = Annotated[str, Meta(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00.123Z"])]
 
 
-class FeatureContribution(Struct):
+class FeatureContribution(Struct, gc=False):
     """What one field adds to the churn probability; positive pushes towards churn."""
 
     feature: str
@@ -35,7 +36,7 @@ class FeatureContribution(Struct):
     reason: Annotated[str, Meta(description="the same in words")]
 
 
-class Prediction(Struct, kw_only=True):
+class Prediction(Struct, kw_only=True, gc=False):
     """The answer about one customer. The last four fields are there when an explanation is."""
 
     prediction_id: Annotated[str, Meta(description="names the answer when its truth comes back")]
@@ -101,8 +102,8 @@ class Batch(Struct, kw_only=True):
 def prediction_fields(answer: Answer) -> Prediction:
     """The fields of one answer, in the order in which they are sent."""
     record = answer.record
-    served = record.served
     probability = record.probability
+    version, release, churn_rate = _facts(record.served)
     return Prediction(
         prediction_id=record.prediction_id,
         customer_id=record.customer_id,
@@ -114,9 +115,9 @@ def prediction_fields(answer: Answer) -> Prediction:
         model_used=record.model_used,  # type: ignore[arg-type]
         is_fallback=record.fallback_reason is not None,
         fallback_reason=record.fallback_reason,  # type: ignore[arg-type]
-        model_version=served.version,
-        release=served.release.release_id,
-        churn_rate_baseline=churn_rate_baseline(served.release.contract),
+        model_version=version,
+        release=release,
+        churn_rate_baseline=churn_rate,
         latency_ms=round(record.latency_seconds * 1000.0, 3),
         timestamp=time_text(record.time_seconds),
         warnings=[finding(warning) for warning in answer.warnings] if answer.warnings else [],
@@ -137,8 +138,14 @@ def explained_fields(answer: Answer) -> Prediction:
     )
     fields.recommendations = list(answer.recommendations)
     if explanation is None:
-        fields.explanation_note = f"{answer.record.model_used} answered, which explains no field"
+        fields.explanation_note = _why_unexplained(answer.record.model_used)
     return fields
+
+
+def _why_unexplained(model_used: str) -> str:
+    if model_used in (RULES, BASE_RATE):
+        return f"{model_used} answered, which explains no field"
+    return "the answer could not be explained; the service's log says why"
 
 
 def churn_rate_baseline(contract: Contract) -> float | None:
@@ -189,6 +196,12 @@ def _sent(value: object, column: Column | None) -> object:
         return int(value)
     coded = column.integer_categories and str(value).removeprefix("-").isdecimal()
     return int(str(value)) if coded else value
+
+
+@lru_cache(maxsize=4)
+def _facts(served: ServedRelease) -> tuple[str | None, str, float | None]:
+    """Version, release id and churn rate; looking them up each time takes a microsecond."""
+    return served.version, served.release_id, churn_rate_baseline(served.contract)
 
 
 @lru_cache(maxsize=4)

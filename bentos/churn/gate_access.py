@@ -55,6 +55,7 @@ ROUTES: Routes = {
     "/predict": {"POST": Access.PREDICT},
     "/predict/single": {"POST": Access.PREDICT},
     "/predict/batch": {"POST": Access.PREDICT},
+    "/predict/adaptive": {"POST": Access.PREDICT},
     "/predict/template.csv": {"GET": Access.OPEN},
     "/model-info": {"GET": Access.READ},
     "/model_info": {"GET": Access.READ},

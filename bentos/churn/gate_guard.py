@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Send
 
 from bentos.churn.gate_headers import RawHeaders, with_headers
-from bentos.churn.gate_refused import foreign_error_body, is_foreign
+from bentos.churn.gate_refused import foreign_error, is_foreign
 
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"transfer-encoding")
 _SOON: RawHeaders = ((b"retry-after", b"1"),)
@@ -71,12 +71,12 @@ class Guard:
             await self._send(first)
             return
         self._replaced = True
-        body = foreign_error_body(start["status"])
+        status, body = foreign_error(start["status"], first.get("body", b""))
         given = [h for h in start.get("headers", ()) if h[0].lower() not in _OF_THE_BODY]
         given += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            *(_SOON if start["status"] in (429, 503) else ()),
+            *(_SOON if status in (429, 503) else ()),
         ]
-        await self._start({**start, "headers": given})
+        await self._start({**start, "status": status, "headers": given})
         await self._send({"type": "http.response.body", "body": body})

@@ -41,15 +41,20 @@ def refused(endpoint: str, status: int, body: bytes, *added: tuple[bytes, bytes]
 
 def error_body(rule: str, message: str, *, limit: str | None = None) -> bytes:
     """The service's error shape for a problem that is about no field of a row."""
-    error = {
-        "field": None,
+    return json.dumps({"errors": [_error(rule, message, limit=limit)]}).encode()
+
+
+def _error(
+    rule: str, message: str, *, field: str | None = None, limit: str | None = None
+) -> dict[str, object]:
+    return {
+        "field": field,
         "value": None,
         "limit": limit,
         "message": message,
         "rule": rule,
         "nearest": None,
     }
-    return json.dumps({"errors": [error]}).encode()
 
 
 # What the server or Bento answers by itself, in other shapes or in none.
@@ -67,11 +72,34 @@ _FOREIGN = {
 }
 
 
+def foreign_error(status: int, body: bytes) -> tuple[int, bytes]:
+    """Status and body in the error shape for an answer that somebody else gave without it.
+
+    Bento's 400 about input that fails its validation becomes a 422 with every reason.
+    """
+    reasons = _validation_reasons(body) if status == 400 else []
+    if reasons:
+        return 422, json.dumps({"errors": reasons}).encode()
+    return status, foreign_error_body(status)
+
+
 def foreign_error_body(status: int) -> bytes:
-    """The error shape for an answer that somebody else gave without it."""
+    """The error shape for a status alone."""
     unknown = _FOREIGN[500] if status >= 500 else ("refused", "the request is refused")
     rule, message = _FOREIGN.get(status, unknown)
     return error_body(rule, message)
+
+
+def _validation_reasons(body: bytes) -> list[dict[str, object]]:
+    """What pydantic found, as BentoML tells it."""
+    try:
+        details = json.loads(body)["detail"]
+        return [
+            _error("invalid", str(one["msg"]), field=".".join(map(str, one["loc"])))
+            for one in details
+        ]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def is_foreign(body: bytes) -> bool:

@@ -14,8 +14,7 @@ from typing import Any
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from bentos.churn.adaptive import adaptive_answers
-from bentos.churn.api_parts import ApiParts
+from bentos.churn.adaptive import Customer, adaptive_answers, current_parts
 from bentos.churn.bento_internals import FrontedService
 from bentos.churn.bento_release import bundled_release
 from bentos.churn.front import Opened
@@ -25,11 +24,6 @@ from fedchurn.errors import FedchurnError
 from fedchurn.serving.prometheus_exposition import completed
 
 
-def _parts() -> ApiParts:
-    parts: ApiParts = bentoml.get_current_service().parts
-    return parts
-
-
 @bentoml.service(
     name="churn",
     workers=1,
@@ -37,7 +31,7 @@ def _parts() -> ApiParts:
     logging={"access": {"enabled": False}},  # the prediction log has more, and costs less
     service_class=FrontedService,
 )
-@bentoml.asgi_app(api_app(_parts), path="/")
+@bentoml.asgi_app(api_app(current_parts), path="/")
 class Churn:
     """Churn probabilities of customers, explained and recorded."""
 
@@ -67,10 +61,7 @@ class Churn:
         """Called by BentoML with what ``/metrics`` would say."""
         return completed(text)
 
-    def __is_ready__(self) -> bool:
-        return True
-
     @bentoml.api(route="/predict/adaptive", batchable=True, max_batch_size=1000, max_latency_ms=100)
-    def predict_adaptive(self, customers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def predict_adaptive(self, customers: list[Customer]) -> list[dict[str, Any]]:
         """Rows of concurrent requests, answered together: BentoML's adaptive batching."""
         return adaptive_answers(self.parts, customers, time.perf_counter())

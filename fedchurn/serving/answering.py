@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from fedchurn.contract.customer_rows import CanonicalRow, canonical_row
 from fedchurn.serving.explanation import Explanation
 from fedchurn.serving.fallback import Outcome
+from fedchurn.serving.fallback_log import place
 from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.prediction_ids import PredictionIds
+from fedchurn.serving.rare_message import RareMessage
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import Answer, PredictionRecord, Refusal
 from fedchurn.serving.served_release import ServedRelease
@@ -22,7 +25,10 @@ from fedchurn.serving.trace_attributes import (
 )
 from fedchurn.serving.tracing import EXPLAINABILITY, FEATURES, INFERENCE, NoTracing, Span, Tracing
 
+logger = logging.getLogger("bentoml.churn.answering")
+
 Row = Mapping[str, object]
+_failed_explanations = RareMessage()
 
 
 @dataclass(frozen=True)
@@ -130,11 +136,21 @@ def customer_text(value: object) -> str | None:
 def _explained(
     served: ServedRelease, judged: CanonicalRow, outcome: Outcome | None
 ) -> Explanation | None:
-    """Contributions to the answer of the model that gave it; rules and base rate have none."""
+    """Contributions to the answer of the model that gave it; rules and base rate have none.
+
+    A defect of the explainer must not take the answer with it.
+    """
     if outcome is None:
         return None
     explainer = served.explainers.get(outcome.model_used)
-    return explainer.explain(judged.values) if explainer else None
+    if explainer is None:
+        return None
+    try:
+        return explainer.explain(judged.values)
+    except Exception as error:
+        if num_failed := _failed_explanations.add():
+            logger.error("%d answers could not be explained: %s", num_failed, place(error))
+        return None
 
 
 def _outcomes(

@@ -128,6 +128,15 @@ def test_other_paths_and_a_closed_lane_go_the_long_way() -> None:
     assert Service(has_lane=False).post("/predict", b"plain").status == 201
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"), [("application/json; charset=utf-8", 200), ("text/csv", 201)]
+)
+def test_only_json_takes_the_lane(kind: str, status: int) -> None:
+    headers = {"content-type": kind}
+    answered = ask(Service().front, "POST", "/predict", headers, [b"plain row"])
+    assert answered.status == status
+
+
 def test_before_the_service_has_started_everything_is_passed_on() -> None:
     service = Service(is_open=False)
     assert service.post("/predict", b"plain").status == 201
