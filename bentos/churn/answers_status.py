@@ -44,8 +44,14 @@ class Health(Struct, kw_only=True):
     preprocessor_loaded: bool
     champion_fault: Annotated[str | None, Meta(description="why fallbacks answer")]
     challenger_fault: Annotated[str | None, Meta(description="why no challenger is at work")]
-    golden_rows: Annotated[Any, Meta(description="outcome of the last check of golden rows")]
-    last_reload_failure: Annotated[Any, Meta(description="null when the last reload succeeded")]
+    golden_rows: Annotated[
+        bool | None, Meta(description="whether the last check of golden rows agreed")
+    ]
+    last_reload_failure: Annotated[
+        str | None, Meta(description="why the wanted release does not answer")
+    ]
+    num_workers: int
+    num_serving: Annotated[int, Meta(description="workers that answer with this release")]
     workers: Annotated[list[Any], Meta(description="what each worker answers with")]
     uptime_seconds: Annotated[float, Meta(ge=0)]
     predictions_made: Annotated[int, Meta(ge=0, description="by all workers since the start")]

@@ -64,8 +64,8 @@ class Reloader(Protocol):
         """Serve the release of this id, or whatever is in production; blocking, does not raise."""
 
     def condition(self) -> Mapping[str, Any]:
-        """JSON-ready: ``golden_rows``, ``last_reload_failure`` (None when the last one succeeded),
-        ``workers`` (one object each)."""
+        """JSON-ready: ``golden_rows`` (whether they agree), ``last_reload_failure`` (None when the
+        wanted release answers), ``num_workers``, ``num_serving``, ``workers`` (an object each)."""
 
 
 class DriftMonitor(Protocol):

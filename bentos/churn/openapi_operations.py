@@ -9,6 +9,7 @@ _REF = "#/components/schemas/"
 Content = dict[str, Any]
 
 ERRORS = {
+    400: "BentoML cannot read the body.",
     401: "No valid API key was sent.",
     403: "The API key lacks the scope.",
     409: "What was asked for is not possible in this state of the service.",
@@ -86,6 +87,19 @@ _ONE_OR_MANY = {
     **_plain("text/csv"),
 }
 _MANY = {**_json("Batch"), **_plain("text/csv")}
+_ROWS_SENT: Content = {
+    "type": "object",
+    "properties": {"customers": {"type": "array", "items": {"$ref": _REF + "Customer"}}},
+    "required": ["customers"],
+}
+_ROWS: Content = {
+    "application/json": {
+        "schema": {
+            "type": "array",
+            "items": {"anyOf": [{"$ref": _REF + "Prediction"}, {"$ref": _REF + "Errors"}]},
+        }
+    }
+}
 _PARTLY = (
     "Good rows are answered with 200 and bad rows are in errors by index; when no row is good, "
     "the answer is 422."
@@ -158,6 +172,17 @@ OPERATIONS = (
         request={**_body("CustomerList", examples="batch"), **_CSV, **_FORM},
         parameters=(_EXPLAIN, _FORMAT),
         description=_PARTLY,
+    ),
+    _post(
+        "/predict/adaptive",
+        "predict_adaptive",
+        "predictions",
+        "Rows of concurrent requests, answered together",
+        _ROWS,
+        request={"application/json": _ROWS_SENT},
+        is_bentos_own=True,
+        errors=(400, 500, 503, 504),
+        description="BentoML's adaptive batching: one entry per row, an answer or its errors.",
     ),
     _get(
         "/predict/template.csv",

@@ -142,6 +142,8 @@ def health(parts: ApiParts) -> Health:
         challenger_fault=state.challenger_fault,
         golden_rows=condition.get("golden_rows"),
         last_reload_failure=condition.get("last_reload_failure"),
+        num_workers=int(condition.get("num_workers", 1)),
+        num_serving=int(condition.get("num_serving", 1)),
         workers=list(condition.get("workers", ())),
         uptime_seconds=round(max(0.0, now - parts.started_seconds), 3),
         predictions_made=_counts(parts).total_predictions,

@@ -122,7 +122,9 @@ class Reloads:
 
     def condition(self) -> Mapping[str, Any]:
         return {
-            "golden_rows": {"ok": True},
+            "golden_rows": True,
+            "num_workers": 1,
+            "num_serving": 1,
             "last_reload_failure": self.failure,
             "workers": [{"pid": 1, "release": self.live.state.champion.release_id}],
         }

@@ -19,7 +19,7 @@ from bentos.churn.openapi_operations import ALIASES
 from bentos.churn.routes import routes
 from tests.unit.bentos.shipped import Api, shipped_api
 
-BENTOS_OWN = {"/livez", "/readyz", "/healthz", "/metrics"}
+BENTOS_OWN = {"/livez", "/readyz", "/healthz", "/metrics", "/predict/adaptive"}
 
 
 @pytest.fixture(scope="module", params=["ecommerce", "telco", "telecom"])
