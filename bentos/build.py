@@ -3,7 +3,7 @@
     python -m bentos.build '{"release": FOLDER, "name": "churn", "version": ..., "metadata": ...}'
 
 It reads ``bentofile.yaml`` of the working directory, writes to the stores of ``BENTOML_HOME``, and
-prints one line of JSON, with ``failure`` in it when it could not. Of its own, because BentoML changes
+prints one line of JSON, with ``failure`` in it when it could not. Of its own, for BentoML changes
 the working directory and the import path of the process that it builds in, and keeps its stores for
 the life of it.
 """
