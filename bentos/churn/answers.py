@@ -168,8 +168,7 @@ def time_text(time_seconds: float) -> str:
     >>> time_text(0.25)
     '1970-01-01T00:00:00.250Z'
     """
-    milliseconds = int(time_seconds * 1000.0)
-    return f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+    return _millisecond_text(int(time_seconds * 1000.0))
 
 
 def json_bytes(content: object) -> bytes:
@@ -211,6 +210,7 @@ def _facts(served: ServedRelease) -> tuple[str | None, str, float | None]:
     return served.version, served.release_id, churn_rate_baseline(served.contract)
 
 
-@lru_cache(maxsize=4)
-def _second_text(second: int) -> str:
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+@lru_cache(maxsize=4)  # a busy service gives many answers a millisecond
+def _millisecond_text(millisecond: int) -> str:
+    second = strftime("%Y-%m-%dT%H:%M:%S", gmtime(millisecond // 1000))
+    return f"{second}.{millisecond % 1000:03d}Z"

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from bentos.churn.answers import Time
 
 _Count = Annotated[int, Meta(ge=0)]
+_Verdict = Annotated[dict[str, Any] | None, Meta(description="all that the check found")]
 
 
 class DriftStatus(Struct, kw_only=True):
@@ -26,7 +27,8 @@ class DriftStatus(Struct, kw_only=True):
     features_with_drift: list[str]
     report_path: Annotated[None, Meta(description="no file is written; always null")]
     last_check: str | None
-    num_alerts_received: _Count
+    num_alerts_received: Annotated[int, Meta(ge=0, description="by this worker")]
+    verdict: _Verdict
     timestamp: Time
 
 
@@ -41,6 +43,7 @@ class DriftCheck(Struct, kw_only=True):
     drifted_features: list[str]
     total_features_checked: _Count
     analyzed_samples: _Count
+    verdict: _Verdict
     timestamp: Time
 
 

@@ -73,12 +73,12 @@ class DriftMonitor(Protocol):
 
     def status(self) -> Mapping[str, Any]:
         """JSON-ready: ``reference_samples``, ``monitoring_samples``, ``drift_threshold``,
-        ``monitoring_active``, and of the last check (else None or empty) ``drift_detected``,
-        ``drift_scores`` by field, ``features_with_drift`` (list), ``last_check`` (time)."""
+        ``monitoring_active``, and of the last check, where there was one, ``drift_detected``,
+        ``drift_scores`` by field, ``features_with_drift`` (iterable), ``last_check`` (time),
+        ``verdict``."""
 
     def check(self) -> Mapping[str, Any]:
-        """Look now; blocking. JSON-ready: ``drift_detected``, ``features_with_drift`` (statistic
-        and p-value by field), ``total_features_checked``, ``analyzed_samples``, ``timestamp``.
+        """Look now; blocking. JSON-ready, as ``fedchurn.drift.documented_fields`` gives it.
 
         Raises:
             FedchurnError: there is too little to look at.

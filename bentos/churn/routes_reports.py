@@ -183,6 +183,7 @@ def _drift_status(parts: ApiParts) -> DriftStatus:
         report_path=None,
         last_check=found.get("last_check"),
         num_alerts_received=parts.alerts.num_received,
+        verdict=found.get("verdict"),
         timestamp=time_text(time.time()),
     )
 
@@ -203,7 +204,8 @@ def _check_drift(parts: ApiParts) -> DriftCheck:
         drifted_features=list(found["features_with_drift"]),
         total_features_checked=int(found["total_features_checked"]),
         analyzed_samples=int(found["analyzed_samples"]),
-        timestamp=str(found["timestamp"]),
+        verdict=found.get("verdict"),
+        timestamp=str(found.get("timestamp") or time_text(time.time())),
     )
 
 
