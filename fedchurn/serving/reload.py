@@ -86,6 +86,7 @@ class Reloader:
         self._num_begun = 0
         self._finished: tuple[int, str | None, ReloadResult] | None = None
         self._followed: object = None
+        self._told_failure = False
         self.chosen_by: str | None = None
         self._retry_at = 0.0
         self._seen_request = request_id(self._request)
@@ -113,11 +114,12 @@ class Reloader:
                 return done[2]
             self._num_begun += 1
             result = self._try(lambda: self._asked(release))
-            self._events.reload_ended(result)
+            self._tell(result)
+            self._followed = None  # the next look makes sure
             if release is None or result.status != FAILED:  # else what is wanted is as it was
                 self._seen_request = request_id(self._request)
                 self._signs()
-                self._settle(None, result)  # the next look makes sure
+                self._settle(result)
             self._finished = (self._num_begun, release, result)
             return result
 
@@ -134,9 +136,10 @@ class Reloader:
             result = None
             if signs != self._followed or overdue:
                 result = self._try(self._wanted)
-                self._settle(signs, result)
-                if result.status != UNCHANGED:
-                    self._events.reload_ended(result)
+                self._followed = signs
+                self._settle(result)
+                if result.status != UNCHANGED or self._told_failure:
+                    self._tell(result)
             self._refresh_challenger()
             return result
 
@@ -152,7 +155,7 @@ class Reloader:
             self._trust(fault)
             if fault is not None or fallback_fault(state.champion) is not None:
                 result = self._try(lambda: afresh(self._settings, state.champion))
-                self._events.reload_ended(result)
+                self._tell(result)
             if state.challenger is not None:
                 self._events.golden_checked(CHALLENGER, self._challengers.check_golden())
                 self._refresh_challenger()
@@ -206,8 +209,11 @@ class Reloader:
             self.last = result
         return result
 
-    def _settle(self, signs: object, result: ReloadResult) -> None:
-        self._followed = signs
+    def _tell(self, result: ReloadResult) -> None:
+        self._told_failure = result.status == FAILED
+        self._events.reload_ended(result)
+
+    def _settle(self, result: ReloadResult) -> None:
         self.fault = result.message if result.status == FAILED else None
         self._retry_at = time.monotonic() + RETRY_SECONDS
 

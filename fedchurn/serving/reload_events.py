@@ -17,7 +17,9 @@ class ServingEvents(Protocol):
         """Something else answers from now on; also called once at the start."""
 
     def reload_ended(self, result: ReloadResult) -> None:
-        """A reload was tried: ``reloaded``, ``failed``, or ``unchanged`` when a person asked."""
+        """A reload was tried: ``reloaded`` or ``failed``; ``unchanged`` when a person asked, or
+        when what had failed is not wanted any more.
+        """
 
     def golden_checked(self, role: str, passed: bool) -> None:
         """Golden rows of what answers as ``role`` were computed again."""

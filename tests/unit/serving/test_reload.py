@@ -196,6 +196,19 @@ def test_a_pointer_that_is_deleted_changes_nothing(tmp_path: Path, old: Path) ->
     assert reloader.fault is None  # nothing to swap, but what was wrong is not wrong any more
 
 
+def test_a_failure_that_is_over_is_told(tmp_path: Path, old: Path, new: Path) -> None:
+    told = _Told()
+    reloader = reloader_of(settings_of(tmp_path), events=told)
+    point(tmp_path, old).unlink()
+    reloader.follow()
+    point(tmp_path, old)
+    reloader.follow()
+    reloader.reload("mistyped")
+    reloader.follow()
+    reloader.follow()
+    assert [r.status for r in told.results] == ["failed", "unchanged", "failed", "unchanged"]
+
+
 def test_a_release_of_another_contract_is_refused(tmp_path: Path, old: Path) -> None:
     reloader = reloader_of(settings_of(tmp_path))
     other = released(tmp_path, _of_contract(contract="toys"))
