@@ -83,15 +83,16 @@ class LineFile:
             raise
 
     def append(self, lines: bytes, *, sync: bool = False) -> None:
-        """Add whole lines: all, or none.
+        """Add whole lines.
 
         Args:
             lines: ends with a newline.
             sync: return when the disk has them (they survive a loss of power).
 
         Raises:
-            OSError: nothing was added. If even that is unsure, ``is_broken`` is set, and the file
-                must not be written any more.
+            OSError: the lines up to ``size_bytes`` were added, with ``sync`` none; those were not
+                taken back, since somebody may have read them. If even that is unsure,
+                ``is_broken`` is set, and the file must not be written any more.
         """
         written = 0
         view = memoryview(lines)
@@ -102,7 +103,9 @@ class LineFile:
                 os.fsync(self._descriptor)
         except OSError:
             self.is_broken = True
-            os.ftruncate(self._descriptor, self.size_bytes)
+            whole = 0 if sync else lines.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._descriptor, self.size_bytes + whole)
+            self.size_bytes += whole
             self.is_broken = False
             raise
         self.size_bytes += len(lines)

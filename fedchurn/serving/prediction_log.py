@@ -24,7 +24,7 @@ from fedchurn.serving.served_release import ServedRelease
 logger = logging.getLogger("bentoml.churn.log")
 
 KIND = "predictions"
-COLUMNS = "columns"
+UNFIT = "unfit"
 _MAX_OPEN = 2
 _MIN_FILES = 4
 _TELL_SECONDS = 60.0
@@ -48,7 +48,8 @@ class PredictionLog:
     Attributes:
         num_written: records that the operating system has taken.
         num_dropped_by_reason: records that were not logged: ``disk_full``, ``not_writable``,
-            ``io_error``, ``columns`` (values that are not those of the release's contract).
+            ``io_error``, ``unfit`` (values that are not those of the release's contract, or that
+            no file could hold).
         num_deleted_files: files that this worker deleted to make room.
     """
 
@@ -87,7 +88,7 @@ class PredictionLog:
             layout = layouts[id(record.served)]
             line = layout.line(record)
             if line is None:
-                self._drop(COLUMNS, 1)
+                self._drop(UNFIT, 1)
             else:
                 batches.setdefault(layout.schema, []).append(line)
         for schema, lines in batches.items():
@@ -99,17 +100,23 @@ class PredictionLog:
             self._files.popitem()[1].close()
 
     def _append(self, schema: LogSchema, lines: list[bytes], time_seconds: float) -> None:
-        num_left = len(lines)
+        num_before = self.num_written
         try:
             for part in self._parts(schema, lines, time_seconds):
-                self._files[schema].append(b"".join(part))
-                self.num_written += len(part)
-                num_left -= len(part)
+                self._write(self._files[schema], part)
         except OSError as error:
-            self._drop(reason_of(error), num_left)
-            self._trouble.met(error, num_left)
+            num_lost = len(lines) - (self.num_written - num_before)
+            self._drop(reason_of(error), num_lost)
+            self._trouble.met(error, num_lost)
         else:
             self._trouble.over()
+
+    def _write(self, file: LineFile, lines: list[bytes]) -> None:
+        data, start = b"".join(lines), file.size_bytes
+        try:
+            file.append(data)
+        finally:
+            self.num_written += data.count(b"\n", 0, file.size_bytes - start)
 
     def _parts(
         self, schema: LogSchema, lines: list[bytes], time_seconds: float
@@ -192,19 +199,21 @@ class _Layout:
         )
 
     def line(self, record: PredictionRecord) -> bytes | None:
-        """The record's line; None when its values are not those of the contract's columns."""
+        """The record's line; None when its values do not fit."""
         (moment, prediction_id, customer, values, probability, prediction, risk_level) = record[:7]
         (model_used, reason, _served, latency_seconds, warnings, endpoint, _quick) = record[7:]
         if len(values) != self._num_values:
             return None
         logged = self._pick(values) if self._pick else values
-        return line_of(
-            (
-                *(moment, prediction_id, None if self._no_customer else customer, *self._about),
-                *(model_used, reason, probability, prediction, risk_level),
-                *(latency_seconds, endpoint, warnings, logged),
-            )
+        fields = (
+            *(moment, prediction_id, None if self._no_customer else customer, *self._about),
+            *(model_used, reason, probability, prediction, risk_level),
+            *(latency_seconds, endpoint, warnings, logged),
         )
+        try:
+            return line_of(fields)
+        except (TypeError, ValueError, OverflowError):  # one odd record must not take the others
+            return None
 
 
 def _picker(places: list[int]) -> Callable[[Values], Values]:

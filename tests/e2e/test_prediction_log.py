@@ -14,7 +14,7 @@ from fedchurn.errors import FedchurnError
 from fedchurn.serving.feedback import FeedbackStore
 from fedchurn.serving.feedback_reader import newest_feedback
 from fedchurn.serving.log_files import is_open
-from fedchurn.serving.log_reader import ReadCounts, newest, read_predictions
+from fedchurn.serving.log_reader import ReadCounts, newest, read_after, read_predictions
 from fedchurn.serving.prediction_log import PredictionLog
 from tests.e2e.small_disks import small_disk
 from tests.unit.release.releases import CONTRACT
@@ -74,18 +74,23 @@ def test_a_full_disk_costs_predictions_and_nothing_else(tmp_path: Path) -> None:
         one = PredictionLog(disk / "log")
         one.take(records(range(100)))
         filler.write_bytes(bytes(150_000))
+        seen, watermark = read_after(disk / "log")
         for start in range(100, 3000, 100):
             one.take(records(range(start, start + 100)))
+            found, watermark = read_after(disk / "log", watermark)
+            seen += found
         dropped = one.num_dropped_by_reason["disk_full"]
         assert 0 < dropped == one.num_dropped
         before = list(read_predictions(disk / "log", counts=(counts := ReadCounts())))
         assert len(before) == 3000 - dropped
+        assert len(before) % 100  # what found room was kept
         assert counts.num_torn == 0
         filler.unlink()
         one.take(records(range(3000, 3100)))
         one.close()
         found = list(read_predictions(disk / "log", counts=(counts := ReadCounts())))
         assert numbers(found) == [*numbers(before), *range(3000, 3100)]
+        assert numbers([*seen, *read_after(disk / "log", watermark)[0]]) == numbers(found)
         assert counts.num_torn == 0
         assert one.num_dropped == dropped
 

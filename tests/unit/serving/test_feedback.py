@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,17 @@ def test_the_last_label_of_a_prediction_counts(tmp_path: Path) -> None:
     assert {then.prediction_id[-1]: label for then, label in settled.labels} == {"1": 1, "2": 1}
     assert (settled.num_read, settled.num_duplicates, settled.num_contradictions) == (6, 3, 1)
     assert len(list((tmp_path / "feedback").iterdir())) == 2
+
+
+def test_threads_share_a_store(tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        given = [pool.submit(store.add, CONTRACT, label=1, customer_id=n) for n in range(40)]
+    assert all(kept(one.result()).label for one in given)
+    counts = ReadCounts()
+    found = newest_feedback(tmp_path, 100, counts=counts)
+    assert {entry.customer_id for entry in found} == {str(n) for n in range(40)}
+    assert counts == ReadCounts(num_files=1, num_torn=0)
 
 
 def test_files_are_rotated_and_never_deleted(tmp_path: Path) -> None:

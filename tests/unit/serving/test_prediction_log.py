@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,11 +152,14 @@ def test_many_layouts_keep_few_files_open(tmp_path: Path) -> None:
     assert numbers(read_predictions(tmp_path)) == [1, 2, 3, 4, 5]
 
 
-def test_values_of_other_columns_are_not_logged_under_wrong_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", [("Linz",), (1.0, object(), "Phone", "Linz")])
+def test_values_that_do_not_fit_take_no_others_with_them(
+    tmp_path: Path, values: tuple[Any, ...]
+) -> None:
     one = PredictionLog(tmp_path)
-    one.take([record(1, values=("Linz",)), record(2)])
+    one.take([record(1, values=values), record(2)])
     one.close()
-    assert one.num_dropped_by_reason == {"columns": 1}
+    assert one.num_dropped_by_reason == {"unfit": 1}
     assert numbers(read_predictions(tmp_path)) == [2]
 
 
