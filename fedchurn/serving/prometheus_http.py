@@ -198,6 +198,7 @@ class HttpSeries:
     def _show(self, method: str, path: str) -> None:
         statuses = [str(status) for status in _FIRST_STATUSES]
         show_all(self._total, ((path, path, method, status) for status in statuses))
-        self._duration.labels(path, path, method)
+        if path.startswith(PREDICTING):  # the others' buckets would be half of every scrape
+            self._duration.labels(path, path, method)
         self._request_size.labels(path, path)
         self._response_size.labels(path, path)

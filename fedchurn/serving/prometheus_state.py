@@ -42,7 +42,7 @@ class StateSeries:
         self._make_rest(families)
 
     def release(self, served: ServedRelease) -> None:
-        """``served`` answers from now on, in place of whatever had its role."""
+        """``served``, whose golden rows are right, works from now on instead of its role's last."""
         card = served.release.card
         facts = (served.release_id, served.version or _UNKNOWN, served.contract.contract)
         now = (*facts, served.contract.version, card.recipe, served.role)
@@ -50,6 +50,8 @@ class StateSeries:
             self._retire(served.role)
             self._release_info.labels(*now).set(1)
             self._releases[served.role] = now
+            if served.role == CHAMPION:
+                self._golden_ok.set(1)
         if served.role == CHAMPION:
             self._names.release(served.version, card.recipe, _f1_score(card))
             self.loaded(True)
@@ -66,7 +68,8 @@ class StateSeries:
         """One attempt to load a release ended with one of ``RELOAD_OUTCOMES``."""
         self._reloads.labels(outcome if outcome in RELOAD_OUTCOMES else OTHER).inc()
         self._reload_failing.set(outcome == FAILED)
-        if outcome == RELOADED:
+        if outcome == RELOADED:  # which nothing is without right golden rows
+            self._golden_ok.set(1)
             self._swapped_at.set(time.time())
 
     def golden(self, is_right: bool) -> None:

@@ -223,7 +223,9 @@ def test_the_release_at_work_is_told_and_the_old_one_is_not(
     tmp_path: Path,
 ) -> None:
     assert _sum(registry, "model_loaded") == 0
+    assert _sum(registry, "fedchurn_golden_rows_ok") == 0
     metrics.release(champion)
+    assert _sum(registry, "fedchurn_golden_rows_ok") == 1
     name = "fedchurn_release_info"
     assert _sum(registry, name, release=champion.release_id, version="7", role="champion") == 1
     assert _sum(registry, "model_version") == 7
@@ -287,6 +289,9 @@ def test_reloads_and_golden_rows(metrics: ServiceMetrics, registry: CollectorReg
     assert _sum(registry, "fedchurn_golden_checks_total", result="ok") == 1
     metrics.reload("unchanged")
     assert _sum(registry, "fedchurn_reload_failing") == 0
+    assert _sum(registry, "fedchurn_golden_rows_ok") == 0
+    metrics.reload("reloaded")
+    assert _sum(registry, "fedchurn_golden_rows_ok") == 1
 
 
 def test_drops_are_told_as_totals_and_counted_as_they_grow(
