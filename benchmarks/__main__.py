@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from fedchurn.quiet import apply_quiet_environment
 
-ALWAYS = ("rounds", "encoder", "validation")
+ALWAYS = ("rounds", "encoder", "validation", "explanation")
 ON_REAL_FILES = ("quality",)
 
 

@@ -89,7 +89,9 @@ class MixedRows:
         codes = np.where(own[:, self._code_places], customer.codes, typical.codes)
         columns: Columns = dict(zip(self._number_names, numbers.T.copy(), strict=True))
         columns.update(zip(self._code_names, codes.T.copy(), strict=True))
-        return self._encoder.encode(add_derived(columns, self._contract))
+        if self._contract.derived:
+            columns = add_derived(columns, self._contract)
+        return self._encoder.encode(columns)
 
 
 def _tied_columns(contract: Contract) -> tuple[frozenset[str], ...]:
