@@ -71,15 +71,17 @@ def check_histograms(
     rule = rule or DriftRule()
     tested = [one for one in reference.columns if one.name in window]
     left_out = tuple(one.name for one in reference.columns if one.name not in window)
-    known = (reference.num_rows, num_rows, rule)
+    facts = (reference.num_rows, num_rows, rule)
     if num_rows < rule.min_rows:
-        return DriftVerdict(Verdict.TOO_FEW_ROWS, *known, left_out=left_out)
+        return DriftVerdict(Verdict.TOO_FEW_ROWS, *facts, left_out=left_out)
     num_draws = max(rule.num_first_draws, math.ceil(2 * len(tested) / rule.level))
-    compared = [_compare(one, window[one.name], rule, num_draws) for one in tested]
+    known_rows = reference.num_effective_rows / reference.num_rows if reference.num_rows else 1.0
+    sides = [(one, one.histogram.scaled(known_rows), window[one.name]) for one in tested]
+    compared = [_compare(*side, rule, num_draws) for side in sides]
     adjusted = benjamini_hochberg([one.p_value for one in compared])
     columns = tuple(_judge(one, p, rule) for one, p in zip(compared, adjusted, strict=True))
     worst = max((c.verdict for c in columns), key=_RANK.index, default=Verdict.TOO_FEW_ROWS)
-    return DriftVerdict(worst, *known, columns, left_out)
+    return DriftVerdict(worst, *facts, columns, left_out)
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,14 @@ class _Compared:
 
 
 def _compare(
-    column: ReferenceColumn, window: Histogram, rule: DriftRule, num_draws: int
+    column: ReferenceColumn,
+    reference: Histogram,
+    window: Histogram,
+    rule: DriftRule,
+    num_draws: int,
 ) -> _Compared:
     # Of its own for every column: the verdict on one does not depend on which others there are.
     generator = np.random.default_rng([rule.seed, zlib.crc32(column.name.encode())])
-    reference = column.histogram
     missing_effect = window.missing_fraction - reference.missing_fraction
     missing_p = None
     if window.missing or reference.missing:

@@ -80,7 +80,10 @@ def group_cells(both: FloatArray, test: ColumnTest, num_window: float) -> NDArra
         if np.count_nonzero(both) <= MAX_CELLS:
             return np.arange(len(both))
         begins = (np.cumsum(both) - both) / both.sum()
-        return np.unique(np.floor(begins * MAX_CELLS), return_inverse=True)[1]
+        places = np.floor(begins * MAX_CELLS).clip(
+            max=MAX_CELLS - 1
+        )  # empty cells begin at the end
+        return np.unique(places, return_inverse=True)[1]
     expected = both * (num_window / both.sum())
     order = np.argsort(expected, kind="stable")
     running = np.cumsum(expected[order])

@@ -41,6 +41,12 @@ class Histogram:
         num_rows = self.num_present + self.missing
         return self.missing / num_rows if num_rows else 0.0
 
+    def scaled(self, factor: float) -> Histogram:
+        """The same shares of ``factor`` times as many rows, to the nearest row."""
+        if factor == 1.0:
+            return self
+        return Histogram(_whole(self.cells * factor), float(round(self.missing * factor)))
+
 
 @dataclass(frozen=True)
 class ReferenceColumn:
@@ -81,10 +87,15 @@ class DriftReference:
 
     Attributes:
         num_rows: rows behind the histograms.
+        num_effective_rows: how many rows of different customers tell as much. Where customers stand
+            there m times, it is the square of the sum of m by the sum of squares (Kish 1965), and
+            without it a table full of copies would count as better known than it is. Equal to
+            ``num_rows`` if the file does not say.
         columns: columns for which the contract names a drift test.
     """
 
     num_rows: int
+    num_effective_rows: float
     columns: tuple[ReferenceColumn, ...]
 
     def histograms_of(self, columns: Columns) -> dict[str, Histogram]:
@@ -114,7 +125,8 @@ def read_reference(
         part = stored["pooled"] if client is None else stored["clients"][client]
         tests = {name: column.drift for name, column in contract.columns.items() if column.drift}
         columns = tuple(_column(n, ColumnTest(test), stored, part) for n, test in tests.items())
-        return DriftReference(int(part["num_rows"]), columns)
+        num_rows = int(part["num_rows"])
+        return DriftReference(num_rows, float(part.get("num_effective_rows", num_rows)), columns)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise IntegrityError(
             f"no reference for drift in it: {type(error).__name__} {error}",

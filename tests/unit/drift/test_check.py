@@ -10,9 +10,9 @@ import pytest
 from fedchurn.contract.columns import Columns
 from fedchurn.drift.check import check_rows
 from fedchurn.drift.documented_fields import documented_fields
-from fedchurn.drift.reference import DriftReference
+from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.drift.verdict import ColumnDrift, DriftRule, DriftVerdict, Verdict
-from tests.unit.drift.references import reference, rows
+from tests.unit.drift.references import CONTRACT, reference, rows, stored
 
 EVEN = {0: 250.0, 1: 250.0, 2: 250.0, 3: 250.0}
 DEVICES = [600.0, 300.0, 100.0]
@@ -62,9 +62,9 @@ def test_missing_values_are_drift_of_their_own() -> None:
 
 
 def test_values_that_came_back_are_drift_too() -> None:
-    stored = reference(EVEN, DEVICES, tenure_missing=300)
+    full_of_gaps = reference(EVEN, DEVICES, tenure_missing=300)
     window = rows([0, 1, 2, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
-    tenure = _by_name(check_rows(stored, window))["Tenure"]
+    tenure = _by_name(check_rows(full_of_gaps, window))["Tenure"]
     assert tenure.verdict is Verdict.DRIFT
     assert tenure.missing_effect == pytest.approx(-300 / 1300)
 
@@ -109,8 +109,8 @@ def test_columns_that_were_not_kept_are_left_out_and_named() -> None:
 
 def test_the_same_window_gets_the_same_verdict() -> None:
     window = _drawn(np.random.default_rng(3), 80, [0.2, 0.2, 0.3, 0.3], [0.5, 0.3, 0.2])
-    stored = reference(EVEN, DEVICES)
-    assert check_rows(stored, window) == check_rows(stored, window)
+    known = reference(EVEN, DEVICES)
+    assert check_rows(known, window) == check_rows(known, window)
 
 
 def _false_alarms(level: float, num_rows: int, num_reference: int, num_checks: int) -> int:
@@ -122,9 +122,9 @@ def _false_alarms(level: float, num_rows: int, num_reference: int, num_checks: i
     for _ in range(num_checks):
         counts = generator.multinomial(num_reference, tenure)
         devices = generator.multinomial(num_reference, device).astype(float).tolist()
-        stored: DriftReference = reference(dict(enumerate(counts.astype(float))), devices)
+        known: DriftReference = reference(dict(enumerate(counts.astype(float))), devices)
         window = _drawn(generator, num_rows, tenure, device)
-        num_found += check_rows(stored, window, rule).verdict is Verdict.DRIFT
+        num_found += check_rows(known, window, rule).verdict is Verdict.DRIFT
     return num_found
 
 
@@ -138,12 +138,33 @@ def test_false_alarms_stay_at_the_level_also_against_a_small_reference(
     assert 5 <= found <= 46
 
 
+def _alarms_against_copies(num_effective_rows: float | None) -> int:
+    """Of 200 checks; the reference holds 100 customers, each of them four times."""
+    generator = np.random.default_rng(17)
+    num_found = 0
+    for _ in range(200):
+        counts = 4 * generator.multinomial(100, [0.4, 0.3, 0.2, 0.1])
+        content = stored(dict(enumerate(counts.tolist())), [400.0, 0.0, 0.0])
+        if num_effective_rows is not None:
+            content["pooled"]["num_effective_rows"] = num_effective_rows
+        window = _drawn(generator, 500, [0.4, 0.3, 0.2, 0.1], [1.0, 0.0, 0.0])
+        rule = DriftRule(level=0.05, min_effect=0.0, num_first_draws=199)
+        found = check_rows(read_reference(content, CONTRACT), window, rule)
+        num_found += found.verdict is Verdict.DRIFT
+    return num_found
+
+
+def test_copies_in_the_reference_cost_false_alarms_unless_it_says_what_they_are_worth() -> None:
+    assert _alarms_against_copies(100.0) <= 20  # 10 are promised
+    assert _alarms_against_copies(None) > 20
+
+
 def test_power_is_stated_by_example() -> None:
     """One category from 10 to 20 percent: found in most windows of 200 rows."""
     generator = np.random.default_rng(5)
-    stored = reference(dict.fromkeys(range(4), 1000.0), [2400.0, 1200.0, 400.0])
+    known = reference(dict.fromkeys(range(4), 1000.0), [2400.0, 1200.0, 400.0])
     found = [
-        check_rows(stored, _drawn(generator, 200, [0.25] * 4, [0.55, 0.25, 0.2])).drifted
+        check_rows(known, _drawn(generator, 200, [0.25] * 4, [0.55, 0.25, 0.2])).drifted
         for _ in range(50)
     ]
     assert sum([c.column for c in drifted] == ["Device"] for drifted in found) >= 40
