@@ -17,6 +17,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.churn.first_message import first_message
 from bentos.churn.gate import Gate
 from fedchurn.serving.prometheus_http import UNCOUNTED, HttpSeries
 
@@ -86,8 +87,8 @@ async def _serve(opened: Opened, scope: Scope, receive: Receive, send: Send) -> 
         return
     path = scope["path"]
     if opened.lane is not None and path in QUICK_PATHS and not scope["query_string"]:
-        message = await receive()
-        body = message["body"] if _is_whole(message) else b""
+        message, receive = first_message(receive)
+        body = message["body"] if message is not None and _is_whole(message) else b""
         body = body if len(body) <= opened.gate.max_body_bytes else b""
         answer = opened.lane(body, path, started) if body and _is_json(scope) else None
         if answer is not None:
@@ -100,7 +101,6 @@ async def _serve(opened: Opened, scope: Scope, receive: Receive, send: Send) -> 
                 response_bytes=len(answer),
             )
             return
-        receive = _again(message, receive)
     elif path == "/metrics":
         await run_in_threadpool(opened.flush)
     await _serve_the_long_way(opened, scope, receive, send, started)
@@ -165,13 +165,3 @@ def _is_json(scope: Scope) -> bool:
 
 def _is_whole(message: Message) -> bool:
     return message["type"] == "http.request" and not message.get("more_body")
-
-
-def _again(first: Message, receive: Receive) -> Receive:
-    """``receive`` that gives a message a second time before it goes on."""
-    waiting = [first]
-
-    async def received() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return received
