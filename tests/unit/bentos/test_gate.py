@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from fedchurn.serving.api_keys import new_api_key, read_api_keys
 from fedchurn.serving.rate_limit import RateLimiter
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.bentos.asgi import Answered, ask, http_scope
+from tests.unit.structure.contracts import PROJECT
 
 KNOWN = {
     "/predict": {"POST": Access.PREDICT},
@@ -501,6 +503,7 @@ def test_the_table_holds_the_routes_of_the_service_and_bentos_own() -> None:
     from bentos.churn.routes import routes
 
     of_bento = {("GET", f"/{name}") for name in ("livez", "healthz", "readyz", "metrics")}
+    of_bento.add(("POST", "/predict/adaptive"))
     ours = {
         (method, route.path)
         for route in routes(pytest.fail)
@@ -509,3 +512,19 @@ def test_the_table_holds_the_routes_of_the_service_and_bentos_own() -> None:
     }
     table = {(method, path) for path, methods in ROUTES.items() for method in methods}
     assert table - of_bento == ours
+
+
+def test_the_page_on_security_has_the_table() -> None:
+    page = (PROJECT / "docs" / "security.md").read_text()
+    rows = {
+        "everybody": Access.OPEN,
+        "any key": Access.READ,
+        "a key with `predict`": Access.PREDICT,
+        "a key with `admin`": Access.ADMIN,
+    }
+    for who, access in rows.items():
+        (row,) = re.findall(rf"^\| {re.escape(who)} \| (.*) \|$", page, flags=re.MULTILINE)
+        wanted = [
+            f"{m} {p}" for p, ms in ROUTES.items() for m, given in ms.items() if given is access
+        ]
+        assert re.findall(r"`(.*?)`", row) == sorted(wanted)
