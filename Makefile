@@ -61,6 +61,11 @@ serve: .venv/.train  ## the release in production as a service on this machine: 
 	@BENTOML_HOME="$${BENTOML_HOME:-$${FEDCHURN_HOME:-.fedchurn}/service/bentoml}" \
 		$(BIN)/bentoml serve --host 127.0.0.1 $(ARGS)
 
+# From the root folder: elsewhere, BentoML 1.4.39 refuses its own copy of our template (its issue 5566).
+image: .venv/.train  ## the packaged bento as a container image (Docker or the like): ARGS="-t churn:mine"
+	@cd / && BENTOML_HOME="$(abspath $(or $(FEDCHURN_HOME),.fedchurn))/bentoml" \
+		"$(CURDIR)/$(BIN)/bentoml" containerize churn:latest $(ARGS)
+
 up: .venv/.train  ## start Prefect server, MLflow server and worker; healthy when it returns
 	$(BIN)/python -m infra.platform up $(ARGS)
 
@@ -110,4 +115,4 @@ clean-all: clean  ## the same, and .venv, and .fedchurn with every model and rec
 	if test -e .fedchurn/platform.json; then $(BIN)/python -m infra.platform down; fi
 	rm -rf .venv .fedchurn
 
-.PHONY: help setup demo train crossval serve up status down test test-unit check audit format bench lock clean clean-all
+.PHONY: help setup demo train crossval serve image up status down test test-unit check audit format bench lock clean clean-all

@@ -27,7 +27,8 @@ class SmallHome:
         folder.mkdir(parents=True, exist_ok=True)
         data = CONTRACT.model_dump(mode="json", exclude_defaults=True)
         Path(self.contract).write_text(yaml.safe_dump(data))
-        self._experiment = ensure_experiment(self.registry.uri, "churn")
+        artifacts = folder / "mlartifacts"
+        self._experiment = ensure_experiment(self.registry.uri, "churn", artifacts)
 
     @property
     def contract(self) -> str:
