@@ -41,14 +41,14 @@ class Prediction(Struct, kw_only=True, gc=False):
 
     prediction_id: Annotated[str, Meta(description="names the answer when its truth comes back")]
     customer_id: Annotated[str | None, Meta(description="the contract's id, where it was sent")]
-    churn_probability: Probability | UnsetType
+    churn_probability: Probability | UnsetType = UNSET
     churn_prediction: Annotated[Literal[0, 1], Meta(description="1 from the threshold on")]
     will_churn: bool
     risk_level: Annotated[str, Meta(description="band of the contract")]
     confidence: (
         Annotated[float, Meta(ge=0.5, le=1, description="probability of the likelier class")]
         | UnsetType
-    )
+    ) = UNSET
     model_used: Literal["champion", "challenger", "fallback_model", "rules", "base_rate"]
     is_fallback: bool
     fallback_reason: Literal["error", "timeout", "golden_rows", "not_finite"] | None

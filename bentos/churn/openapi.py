@@ -122,23 +122,36 @@ def _schemas(contract: Contract) -> Schema:
 
 def _feedback(contract: Contract) -> Schema:
     target = contract.target
-    labels = f"{target.positive} or {target.negative}, 0 or 1, true or false, Yes or No"
-    label = {"type": ["string", "integer", "boolean"], "description": labels}
-    text = {"type": ["string", "integer", "null"]}
+    words = ["0", "1", "true", "false", "yes", "no", "True", "False", "Yes", "No"]
+    labels = dict.fromkeys([target.positive, target.negative, *words])
+    label = {"enum": [0, 1, True, False, *labels]}
+    said = {"enum": [*label["enum"], None]}
+    time = {"type": ["string", "null"], "anyOf": [{"format": "date-time"}, {"format": "date"}]}
     schema = _closed(
         {
-            "prediction_id": {**text, "description": "which prediction"},
-            "customer_id": {**text, "description": "or: whose latest prediction"},
-            "label": {**label, "description": f"what happened: {labels}"},
-            "actual_churn": {**label, "description": "the same as label"},
-            "predicted_churn": {**label, "description": "what had been predicted"},
-            "feedback_date": {"type": ["string", "null"], "description": "when, ISO 8601"},
-            "happened_at": {"type": ["string", "null"], "description": "the same"},
+            "prediction_id": {"type": ["string", "null"], "minLength": 1, "maxLength": 64},
+            "customer_id": {"type": ["string", "number", "null"], "minLength": 1},
+            "label": {**label, "description": "what happened"},
+            "actual_churn": {**label, "description": "the same"},
+            "predicted_churn": {**said, "description": "what had been predicted"},
+            "happened_at": {**time, "description": "when; a day means its end"},
+            "feedback_date": {**time, "description": "the same"},
         },
         [],
     )
-    schema["anyOf"] = [{"required": ["label"]}, {"required": ["actual_churn"]}]
+    schema["description"] = (
+        "About a prediction_id, or about the latest prediction of a customer_id."
+    )
+    schema["allOf"] = [
+        {"oneOf": [{"required": ["label"]}, {"required": ["actual_churn"]}]},
+        {"anyOf": [_present("prediction_id"), _present("customer_id")]},
+        {"not": {"required": ["happened_at", "feedback_date"]}},
+    ]
     return schema
+
+
+def _present(name: str) -> Schema:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _operation(operation: Operation, contract: Contract, keys_needed: bool) -> Schema:

@@ -132,15 +132,15 @@ def _post(path: str, name: str, tag: str, summary: str, answers: Content, **more
     return Operation("post", path, name, tag, summary, answers, **more)
 
 
+_CHURN_WORDS = ["0", "1", "true", "false", "yes", "no"]
 _FEEDBACK_QUERY = (
-    _query("prediction_id", "which prediction", type="string"),
-    _query("customer_id", "or: whose latest prediction", type="string"),
-    _query("actual_churn", "what happened", type="string"),
-    _query("predicted_churn", "what had been predicted", type="string"),
-    _query("feedback_date", "when, ISO 8601", type="string"),
-)
-_RELEASE = _query(
-    "release", "id of a release; the one in production else", type="string", minLength=1
+    {
+        **_query("customer_id", "whose latest prediction", type="string", minLength=1),
+        "required": True,
+    },
+    {**_query("actual_churn", "what happened", enum=_CHURN_WORDS), "required": True},
+    _query("predicted_churn", "what had been predicted", enum=_CHURN_WORDS),
+    _query("feedback_date", "when", type="string", format="date"),
 )
 
 OPERATIONS = (
@@ -198,10 +198,16 @@ OPERATIONS = (
         "What really happened to a customer",
         _json("FeedbackReceipt"),
         request=_body("Feedback"),
-        request_required=False,
-        parameters=_FEEDBACK_QUERY,
         errors=(409,),
-        description="By prediction_id or customer_id; in the body or as query parameters.",
+    ),
+    _post(
+        "/monitoring/feedback",
+        "feedback_by_query",
+        "monitoring",
+        "The same as query parameters",
+        _json("FeedbackReceipt"),
+        parameters=_FEEDBACK_QUERY,
+        errors=(409, 413, 422),
     ),
     _get(
         "/monitoring/performance",
@@ -266,7 +272,6 @@ OPERATIONS = (
         _json("Reload"),
         request=_body("ReloadRequest"),
         request_required=False,
-        parameters=(_RELEASE,),
         errors=(409,),
     ),
     _get(
@@ -309,6 +314,5 @@ ALIASES = {
     "/model_info": "/model-info",
     "/model/info": "/model-info",
     "/monitoring/drift": "/drift-status",
-    "/monitoring/feedback": "/feedback",
     "/docs.json": "/openapi.json",
 }

@@ -58,6 +58,7 @@ def _callers(parts: Parts) -> dict[str, Endpoint]:
         "/predict/single": predict.predict_single,
         "/predict/batch": predict.predict_batch,
         "/feedback": reports.feedback,
+        "/monitoring/feedback": reports.feedback_by_query,
         "/check-drift": reports.check_drift,
         "/reload-model": reports.reload_model,
         "/webhook/drift-alert": reports.drift_alert,

@@ -128,6 +128,7 @@ class PredictRoutes:
         self, request: Request, row: Row, parts: ApiParts, started: float
     ) -> Response:
         asked = flag(request, "explain")
+        _wants_csv(request)  # one customer is answered with JSON; an odd format is refused
         by_default = parts.settings.explain or parts.live.state.champion.contract.explain_by_default
         question = Question(_path(request), started, by_default if asked is None else asked)
         answer = await run_in_threadpool(parts.answering.one, row, question)
@@ -247,9 +248,11 @@ async def _uploaded(request: Request, body: bytes) -> bytes:
         parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=20)
         form = await parser.parse()
         try:
-            files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-            if len(files) == 1:
-                return await files[0].read()
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    return await value.read()
+                if name == "file":
+                    return value.encode()
         finally:
             await form.close()
     except (MultiPartException, LookupError, ValueError) as error:

@@ -55,16 +55,17 @@ class ReportRoutes:
         self._parts = parts
 
     async def feedback(self, request: Request) -> Response:
-        """What really happened to a customer: a JSON body, or the same as query parameters."""
+        """What really happened to a customer, as a JSON body."""
         parts = self._parts()
-        body = await read_body(request, parts.settings.max_body_bytes)
-        given: dict[str, Any] = dict(request.query_params)
-        if body.strip():
-            media_type(request, JSON)
-            given |= read_object(body)
-        if parts.feedback is None:
-            raise _not_at_work("feedback is not kept", "prediction log")
-        return await run_in_threadpool(_take_feedback, parts, _renamed(given))
+        media_type(request, JSON)
+        given = read_object(await read_body(request, parts.settings.max_body_bytes))
+        return await run_in_threadpool(_take_feedback, parts, given)
+
+    async def feedback_by_query(self, request: Request) -> Response:
+        """The same as query parameters; a body is not looked at."""
+        parts = self._parts()
+        await read_body(request, parts.settings.max_body_bytes)
+        return await run_in_threadpool(_take_feedback, parts, dict(request.query_params))
 
     async def performance(self, _: Request) -> Response:
         """The newest predictions, and how good those were whose truth is known."""
@@ -105,10 +106,10 @@ class ReportRoutes:
         """Serve the release in production, or the one that ``release`` names."""
         parts = self._parts()
         body = await read_body(request, parts.settings.max_body_bytes)
-        given: dict[str, Any] = dict(request.query_params)
+        given: Mapping[str, Any] = {}
         if body.strip():
             media_type(request, JSON)
-            given |= read_object(body)
+            given = read_object(body)
         release = _named_release(given)
         if parts.reloader is None:
             raise _not_at_work("this service serves one fixed release", "a home with releases")
@@ -117,15 +118,21 @@ class ReportRoutes:
 
 
 def _take_feedback(parts: ApiParts, given: Mapping[str, Any]) -> Response:
-    assert parts.feedback is not None
+    if parts.feedback is None:
+        raise _not_at_work("feedback is not kept", "prediction log")
     contract = parts.live.state.champion.contract
-    if "label" not in given:
+    sent = _renamed(given)
+    names = {field: name for field, (name, _) in sent.items()}
+    if "label" not in sent:
         limit = f"{contract.target.positive} or {contract.target.negative}"
         message = "what happened is missing: send label (or actual_churn)"
         raise refused(422, "missing", message, field="label", limit=limit)
-    receipt = parts.feedback.add(contract, **given)
+    receipt = parts.feedback.add(contract, **{field: value for field, (_, value) in sent.items()})
     if isinstance(receipt, Refusal):
-        raise Refused(422, [finding(problem) for problem in receipt.problems])
+        found = [finding(problem) for problem in receipt.problems]
+        for one in found:  # in the caller's words
+            one.field = names.get(one.field or "", one.field)
+        raise Refused(422, found)
     parts.metrics.feedback(receipt.predicted, receipt.label)
     entry = FeedbackEntry(
         prediction_id=receipt.prediction_id,
@@ -142,9 +149,9 @@ def _take_feedback(parts: ApiParts, given: Mapping[str, Any]) -> Response:
     )
 
 
-def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` in the words of ``FeedbackStore.add``; every unknown or doubled name is refused."""
-    found: dict[str, Any] = {}
+def _renamed(given: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Name as sent and value, by the words of ``FeedbackStore.add``; other names are refused."""
+    found: dict[str, tuple[str, Any]] = {}
     wrong = []
     for name, value in list(given.items())[:100]:
         field = _SAME_FIELD.get(name, name)
@@ -158,7 +165,7 @@ def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
             message = f"{name} says the same as another field; send one of them"
             wrong.append(Finding(field=name, message=message, rule="repeated_field"))
         else:
-            found[field] = value
+            found[field] = (name, value)
     if wrong:
         raise Refused(422, wrong)
     return found
