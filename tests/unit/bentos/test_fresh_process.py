@@ -16,9 +16,15 @@ import json, sys
 from tests.unit.bentos.in_process import running_service
 with running_service() as client:
     row = {"Tenure": 4, "Cashback": 20, "Device": "Phone", "City": "Turin"}
-    status = client.post("/predict", json=row).status_code
-print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})]))
+    statuses = [
+        client.post("/predict", json=row).status_code,
+        client.post("/predict", json={"features": row}, params={"explain": True}).status_code,
+        client.post("/predict/batch", json={"customers": [row]}).status_code,
+        client.get("/health").status_code,
+    ]
+print(json.dumps([statuses, sorted(sys.modules)]))
 """
+TRACING = {"opentelemetry.exporter", "google.protobuf", "requests"}
 
 
 def _run(code: str, folder: Path, **environ: str) -> str:
@@ -34,12 +40,35 @@ def _run(code: str, folder: Path, **environ: str) -> str:
     return done.stdout
 
 
-def test_one_prediction_loads_nothing_heavy(tmp_path: Path) -> None:
-    folder = write_release(parts(), tmp_path / "releases")
-    environ = {"FEDCHURN_RELEASE": str(folder), "BENTOML_DO_NOT_TRACK": "True"}
-    status, loaded = json.loads(_run(ASKED, tmp_path, **environ).splitlines()[-1])
-    assert status == 200
-    assert not set(loaded) & {*entries("serving", "forbidden_modules"), "sqlalchemy", "typer"}
+def _loaded_after_answers(folder: Path, **environ: str) -> set[str]:
+    """Every package and sub-package that four answers of a service have loaded."""
+    release = write_release(parts(), folder / "releases")
+    quiet = {"FEDCHURN_RELEASE": str(release), "FEDCHURN_CONTRACT": "shop"}
+    quiet |= {"FEDCHURN_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True"}
+    statuses, modules = json.loads(_run(ASKED, folder, **quiet, **environ).splitlines()[-1])
+    assert statuses == [200] * 4
+    return {name for module in modules for name in _itself_and_above(module)}
+
+
+def _itself_and_above(module: str) -> list[str]:
+    parts_of_name = module.split(".")
+    return [".".join(parts_of_name[:end]) for end in range(1, len(parts_of_name) + 1)]
+
+
+def test_answers_load_nothing_heavy(tmp_path: Path) -> None:
+    loaded = _loaded_after_answers(tmp_path)
+    heavy = {*entries("serving", "forbidden_modules"), "scipy", "pandas", "matplotlib"}
+    assert not loaded & {*heavy, "sqlalchemy", "typer", *TRACING}
+
+
+def test_the_exporter_of_traces_is_loaded_when_it_is_switched_on(tmp_path: Path) -> None:
+    loaded = _loaded_after_answers(
+        tmp_path,
+        FEDCHURN_SERVE_TRACE="otlp",
+        FEDCHURN_SERVE_TRACE_ENDPOINT="http://127.0.0.1:1/v1/traces",  # nobody listens
+    )
+    assert loaded >= {"opentelemetry.exporter", "google.protobuf"}
+    assert not loaded & {"tensorflow", "mlflow", "pandas", "scipy", "sklearn"}
 
 
 def test_importing_the_service_does_nothing(tmp_path: Path) -> None:
