@@ -57,6 +57,6 @@ if __name__ == "__main__":
     try:
         told: dict[str, Any] = build(json.loads(sys.argv[1]))
     except Exception as error:
-        told = {"failure": str(error) or repr(error)}
+        told = {"failure": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.exit(int("failure" in told))

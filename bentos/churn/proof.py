@@ -113,7 +113,11 @@ def _load(bento: Path) -> Any:
         warnings.simplefilter("ignore")  # BentoML's, about itself
         import bentoml
 
-        return bentoml.load(str(bento))
+        service: Any = bentoml.load(str(bento))
+    context = bentoml.server_context  # filled as BentoML's worker does
+    context.service_name, context.service_type = service.name, "entry_service"
+    context.bento_name, context.bento_version = service.bento.tag.name, service.bento.tag.version
+    return service
 
 
 def _release_of(service: Any) -> Release:
@@ -163,6 +167,7 @@ if __name__ == "__main__":
     try:
         told: dict[str, Any] = main(Path(sys.argv[1]).resolve())
     except Exception as error:
-        told = {"failure": str(error) or repr(error)}
+        known = isinstance(error, NotProven) or hasattr(error, "next_step")
+        told = {"failure": str(error) if known else f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.exit(int("failure" in told))
