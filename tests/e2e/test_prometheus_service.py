@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from fedchurn.quiet import apply_quiet_environment
 from fedchurn.release.load import Release, load_release
 from fedchurn.release.write import write_release
 from infra.grafana.make import service_dashboard
 from infra.grafana.panels import expressions
 from tests.e2e.prometheus_server import DEADLINE_SECONDS, Prometheus, scraping
-from tests.e2e.test_serve import PROJECT, _post, _serving
+from tests.e2e.served import get, post, service_environ, serving
 from tests.unit.release.releases import parts
 
 pytestmark = pytest.mark.e2e
@@ -35,16 +31,9 @@ def release(tmp_path: Path) -> Release:
 @pytest.fixture
 def url(tmp_path: Path, release: Release) -> Iterator[str]:
     """The address of a service with two workers."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("FEDCHURN_", "BENTO"))}
-    apply_quiet_environment(environ)
-    environ |= {
-        "BENTOML_HOME": str(tmp_path / "bentoml"),
-        "FEDCHURN_HOME": str(tmp_path / "home"),
-        "FEDCHURN_CONTRACT": "shop",
-        "FEDCHURN_RELEASE": str(release.folder),
-        "BENTOML_CONFIG_OPTIONS": "services.churn.workers=2",
-    }
-    with _serving(".", PROJECT, environ, tmp_path / "server.log") as address:
+    options = "services.churn.workers=2"
+    environ = service_environ(tmp_path / "home", release, BENTOML_CONFIG_OPTIONS=options)
+    with serving(environ, tmp_path / "server.log") as address:
         yield address
 
 
@@ -60,12 +49,10 @@ def test_every_request_is_counted_whoever_answered_and_whoever_died(
 ) -> None:
     _becomes(prometheus, {"predictions_total": 0, "count(predictions_total)": 1})
     row = dict(release.golden.rows[0])
-    assert [_post(url, row)[0] for _ in range(NUM_ROWS)] == [200] * NUM_ROWS
-    assert _post(url, {**row, "Tenure": 999})[0] == 422
+    assert [post(url, "/predict", row)[0] for _ in range(NUM_ROWS)] == [200] * NUM_ROWS
+    assert post(url, "/predict", {**row, "Tenure": 999})[0] == 422
     for number in range(20):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{url}/random/{number}", timeout=10)
-        refused.value.close()
+        assert get(url, f"/random/{number}")[0] == 404
 
     same = {
         "sum(churn_predictions)": NUM_ROWS,
@@ -90,9 +77,9 @@ def test_every_request_is_counted_whoever_answered_and_whoever_died(
     _kill_a_worker(prometheus)
     alive = {"count(process_resident_memory_bytes)": 2, "predictions_total": NUM_ROWS}
     _becomes(prometheus, alive)
-    assert _post(url, row)[0] == 200
+    assert post(url, "/predict", row)[0] == 200
     _becomes(prometheus, {"predictions_total": NUM_ROWS + 1})
-    assert json.loads(_get(f"{url}/fallback-stats"))["total_predictions"] == NUM_ROWS + 1
+    assert get(url, "/fallback-stats")[1]["total_predictions"] == NUM_ROWS + 1
 
 
 def _becomes(prometheus: Prometheus, expected: dict[str, float]) -> None:
@@ -120,8 +107,3 @@ def _kill_a_worker(prometheus: Prometheus) -> None:
     os.kill(int(pid), signal.SIGKILL)
     gone = f'process_resident_memory_bytes{{pid="{pid}"}}'
     _becomes(prometheus, {f"count({gone}) or vector(0)": 0})
-
-
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return str(answer.read().decode())

@@ -1,56 +1,286 @@
-"""``bentoml serve`` as a user runs it: from the checkout, and from a bento built from it."""
+"""``bentoml serve`` as a user runs it: what it serves, to whom, and how it starts and stops."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
-from fedchurn.quiet import apply_quiet_environment
+from fedchurn.contract.customer_rows import canonical_row
 from fedchurn.release.load import Release, load_release
 from fedchurn.release.write import write_release
+from fedchurn.serving.log_reader import read_predictions
+from fedchurn.serving.predictor import Predictor
+from tests.e2e.served import (
+    BENTOML,
+    DEADLINE_SECONDS,
+    PROJECT,
+    free_port,
+    get,
+    post,
+    put_into_production,
+    server_process,
+    service_environ,
+    serving,
+    wait_until,
+    workers_of,
+)
 from tests.unit.release.releases import parts
 
 pytestmark = pytest.mark.e2e
-PROJECT = Path(__file__).resolve().parents[2]
-BENTOML = [sys.executable, "-m", "bentoml"]
-DEADLINE_SECONDS = 50
+PLAIN = {"Tenure": 3, "Cashback": 120.5, "Device": "Phone", "City": "Rome"}
+TWO_WORKERS = {
+    "BENTOML_CONFIG_OPTIONS": "services.churn.workers=2",
+    "FEDCHURN_SERVE_RELOAD_INTERVAL_SECONDS": "0.2",
+}
+PREDICTING, OPERATING, BUSY = "key of the shop", "key of the operator", "key of a busy one"
+MAX_BODY_BYTES = 4096
 
 
-@pytest.fixture
-def release(tmp_path: Path) -> Release:
-    return load_release(write_release(parts(), tmp_path / "releases"))
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture
-def environ(tmp_path: Path, release: Release) -> dict[str, str]:
-    """A home of its own, in which the release is in production as version 7."""
-    home = tmp_path / "home"
-    pointer = home / "serving" / "shop.json"
-    pointer.parent.mkdir(parents=True)
-    facts = {"release_folder": str(release.folder), "release_id": release.release_id}
-    pointer.write_text(json.dumps({**facts, "version": "7"}))
-    named = {
-        "BENTOML_HOME": str(home / "bentoml"),
-        "FEDCHURN_HOME": str(home),
-        "FEDCHURN_CONTRACT": "shop",
-    }
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("FEDCHURN_", "BENTO"))}
-    apply_quiet_environment(environ)
-    return {**environ, **named}
+@pytest.fixture(scope="module")
+def releases(home: Path) -> tuple[Release, Release]:
+    """Two releases of one contract, which answer differently."""
+    first, second = (write_release(parts(seed=seed), home / "releases") for seed in (7, 17))
+    return load_release(first), load_release(second)
+
+
+@pytest.fixture(scope="module")
+def url(home: Path, releases: tuple[Release, Release]) -> Iterator[str]:
+    """Two workers; the first release is in production as version 7."""
+    put_into_production(home, releases[0])
+    environ = service_environ(home, FEDCHURN_CONTRACT="shop", **TWO_WORKERS)
+    with serving(environ, home / "server.log") as address:
+        wait_until(lambda: _health(address)["num_workers"] == 2, what="both workers")
+        yield address
+
+
+@pytest.fixture(scope="module")
+def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Keys, a small body limit and a rate limit."""
+    folder = tmp_path_factory.mktemp("guarded")
+    release = load_release(write_release(parts(), folder / "releases"))
+    entries = [_entry("shop", "predict", PREDICTING), _entry("operator", "admin", OPERATING)]
+    environ = service_environ(
+        folder / "home",
+        release,
+        FEDCHURN_SERVE_API_KEYS=",".join([*entries, _entry("busy", "predict", BUSY)]),
+        FEDCHURN_SERVE_MAX_BODY_BYTES=str(MAX_BODY_BYTES),
+        FEDCHURN_SERVE_RATE_LIMIT_PER_SECOND="0.001",
+        FEDCHURN_SERVE_RATE_LIMIT_BURST="40",
+    )
+    with serving(environ, folder / "server.log") as address:
+        yield address
+
+
+def _entry(name: str, scope: str, key: str) -> str:
+    return f"{name}:{scope}:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _health(url: str) -> dict[str, Any]:
+    status, page = get(url, "/health")
+    assert status == 200
+    found: dict[str, Any] = page
+    return found
+
+
+def _wrong(answer: dict[str, Any], row: dict[str, Any], known: dict[str, Release]) -> bool:
+    """Whether an answer is not what the release that it names gives."""
+    model = known[answer["release"]].model
+    expected = Predictor(model).one(canonical_row(row, model.contract).values)
+    return abs(float(answer["churn_probability"]) - expected) > 2e-6
+
+
+def test_the_release_in_production_is_served(url: str, releases: tuple[Release, Release]) -> None:
+    release = releases[0]
+    for row, expected in zip(release.golden.rows, release.golden.probabilities, strict=True):
+        status, answer = post(url, "/predict", dict(row))
+        assert status == 200
+        assert answer["churn_probability"] == pytest.approx(expected, abs=1e-6)
+        assert (answer["release"], answer["model_version"]) == (release.release_id, "7")
+    status, answer = post(url, "/predict", {**release.golden.rows[0], "Tenure": 999})
+    assert status == 422
+    assert [(e["field"], e["value"], e["limit"]) for e in answer["errors"]] == [
+        ("Tenure", 999, "0 to 240")
+    ]
+    assert get(url, "/release")[1]["release"] == release.release_id
+    _, metrics = get(url, "/metrics")
+    assert 'endpoint="/predict",http_response_code="422"' in metrics
+
+
+def test_truths_that_come_back_become_performance(url: str, home: Path) -> None:
+    # One answer in four turns out to be wrong.
+    rows = [{**PLAIN, "Tenure": tenure} for tenure in range(40)]
+    answers = [post(url, "/predict", row)[1] for row in rows]
+    wait_until(
+        lambda: {a["prediction_id"] for a in answers} <= _logged(home), what="writing the log"
+    )
+    for number, answer in enumerate(answers):
+        label = answer["churn_prediction"] if number % 4 else 1 - answer["churn_prediction"]
+        sent = {"prediction_id": answer["prediction_id"], "label": label}
+        status, receipt = post(url, "/feedback", sent)
+        assert (status, receipt["is_known"]) == (200, True)
+    status, page = get(url, "/monitoring/performance")
+    assert status == 200
+    assert page["recent_predictions"] >= 40
+    assert page["labelled"]["num_labelled"] == 40
+    assert page["labelled"]["accuracy"] == pytest.approx(0.75)
+
+
+def _logged(home: Path) -> set[str]:
+    return {p.prediction_id for p in read_predictions(home / "service" / "shop" / "predictions")}
+
+
+def test_both_workers_follow_a_promotion_and_a_call(
+    url: str, home: Path, releases: tuple[Release, Release]
+) -> None:
+    first, second = releases
+    known = {release.release_id: release for release in releases}
+
+    def all_answer_with(release: Release) -> bool:
+        answers = [post(url, "/predict", PLAIN) for _ in range(8)]
+        assert {status for status, _ in answers} == {200}
+        assert not [a for _, a in answers if _wrong(a, PLAIN, known)]
+        named = {answer["release"] for _, answer in answers}
+        told = {worker["release"] for worker in _health(url)["workers"]}
+        return named == told == {release.release_id}
+
+    assert all_answer_with(first)
+    put_into_production(home, second, "8")
+    wait_until(lambda: all_answer_with(second), what="following the promotion")
+    assert post(url, "/predict", PLAIN)[1]["model_version"] == "8"
+
+    status, told = post(url, "/reload-model", {"release": first.release_id})
+    assert (status, told["new_release"]) == (200, first.release_id)
+    assert told["previous_release"] == second.release_id
+    wait_until(lambda: all_answer_with(first), what="following the call")
+
+    status, refused = post(url, "/reload-model", {"release": "shop-1.2.0-000000000000"})
+    assert (status, refused["errors"][0]["rule"]) == (409, "unknown_release")
+    assert all_answer_with(first)
+    put_into_production(home, first, "9")  # the newest word counts
+    wait_until(
+        lambda: {post(url, "/predict", PLAIN)[1]["model_version"] for _ in range(8)} == {"9"},
+        what="following the second promotion",
+    )
+    assert _health(url)["status"] == "healthy"
+
+
+def test_a_damaged_release_is_not_followed(
+    url: str, home: Path, releases: tuple[Release, Release]
+) -> None:
+    before = post(url, "/predict", PLAIN)[1]["release"]
+    damaged = load_release(write_release(parts(seed=27), home / "releases"))
+    weights = damaged.folder / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    put_into_production(home, damaged, "10")
+    try:
+        wait_until(lambda: _health(url)["last_reload_failure"], what="refusing the damaged one")
+        page = _health(url)
+        assert page["status"] == "degraded"
+        assert "weights.npz" in page["last_reload_failure"]
+        assert {post(url, "/predict", PLAIN)[1]["release"] for _ in range(8)} == {before}
+    finally:
+        put_into_production(home, releases[0], "11")
+    wait_until(lambda: _health(url)["status"] == "healthy", what="recovering")
+
+
+def test_each_key_opens_its_own_doors(guarded_url: str) -> None:
+    url = guarded_url
+    predicting, operating = {"x_api_key": PREDICTING}, {"authorization": f"Bearer {OPERATING}"}
+    for headers in ({}, {"x_api_key": "guess"}, {"authorization": "Basic eDp5"}):
+        status, answer = post(url, "/predict", PLAIN, **headers)
+        assert (status, answer["errors"][0]["rule"]) == (401, "unauthorized")
+        assert get(url, "/metrics", **headers)[0] == 401
+    assert post(url, "/predict", PLAIN, **predicting)[0] == 200
+    assert post(url, "/predict", {"features": PLAIN}, **predicting)[0] == 200
+    for path in ("/reload-model", "/feedback", "/webhook/drift-alert", "/check-drift"):
+        status, answer = post(url, path, {}, **predicting)
+        assert (status, answer["errors"][0]["rule"]) == (403, "forbidden")
+    assert post(url, "/predict", PLAIN, **operating)[0] == 403
+    assert post(url, "/reload-model", {}, **operating)[0] == 200
+    for headers in (predicting, operating):
+        assert get(url, "/metrics", **headers)[0] == 200
+    for path in ("/livez", "/readyz", "/health", "/ready", "/", "/docs", "/openapi.json"):
+        assert get(url, path)[0] == 200
+    assert get(url, "/openapi.json")[1]["paths"]["/predict"]["post"]["security"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/adaptive", "/feedback"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_above_the_limit_is_refused(guarded_url: str, path: str, chunked: bool) -> None:
+    key = OPERATING if path == "/feedback" else PREDICTING
+    body = json.dumps({"City": "x" * MAX_BODY_BYTES}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n"
+    head += "Content-Type: application/json\r\n"
+    if chunked:
+        half = len(body) // 2
+        pieces = [b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:half], body[half:], b"")]
+        sent = [head.encode() + b"Transfer-Encoding: chunked\r\n\r\n", *pieces]
+    else:
+        sent = [head.encode() + b"Content-Length: %d\r\n\r\n" % len(body), body]
+    with socket.create_connection(_place(guarded_url), timeout=10) as connection:
+        for piece in sent:
+            connection.sendall(piece)
+        answer = _all(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["rule"] == "too_large"
+
+
+def test_one_busy_key_does_not_slow_the_others(guarded_url: str) -> None:
+    statuses = [post(guarded_url, "/predict", PLAIN, x_api_key=BUSY)[0] for _ in range(60)]
+    assert set(statuses) == {200, 429}
+    assert statuses == sorted(statuses)
+    assert post(guarded_url, "/predict", PLAIN, x_api_key=PREDICTING)[0] == 200
+    assert get(guarded_url, "/livez")[0] == 200
+
+
+def test_a_request_that_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
+    release = load_release(write_release(parts(), tmp_path / "releases"))
+    environ = service_environ(tmp_path / "home", release)
+    body = json.dumps(PLAIN).encode()
+    with server_process(environ, tmp_path / "server.log") as (url, server):
+        with socket.create_connection(_place(url), timeout=10) as slow:
+            length = str(len(body)).encode()
+            head = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: "
+            slow.sendall(head + length + b"\r\n\r\n" + body[:5])
+            time.sleep(0.3)  # it waits for the rest now
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            slow.sendall(body[5:])
+            answer = _all(slow)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        workers = workers_of(server)
+        assert server.wait(timeout=20) == 0
+        assert not any(worker.is_running() for worker in workers)
+    found = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert found["prediction_id"] in _logged(tmp_path / "home")
+
+
+def _place(url: str) -> tuple[str, int]:
+    host, port = urlsplit(url).netloc.split(":")
+    return host, int(port)
+
+
+def _all(connection: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    parts_of_answer = []
+    while piece := connection.recv(65536):
+        parts_of_answer.append(piece)
+    return b"".join(parts_of_answer)
 
 
 def _run(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -65,94 +295,29 @@ def _run(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProces
     )
 
 
-@contextmanager
-def _serving(what: str, cwd: Path, environ: dict[str, str], log: Path) -> Iterator[str]:
-    """The address of a server that answers; it and its workers are gone afterwards."""
-    port = _free_port()
-    command = [*BENTOML, "serve", what, "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=cwd, env=environ, stdout=output, stderr=output, start_new_session=True
-        )
-    family = [psutil.Process(server.pid)]
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}/readyz", server, log)
-        family += family[0].children(recursive=True)
-        yield f"http://127.0.0.1:{port}"
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0
-    finally:
-        for process in {*family, *_children(family[0])}:
-            if process.is_running():
-                process.kill()
-        server.wait()
-    assert not any(process.is_running() for process in family[1:])
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"the server did not become ready:\n{log.read_text()}")
-
-
-def _post(url: str, row: object) -> tuple[int, Any]:
-    request = urllib.request.Request(
-        url + "/predict", json.dumps(row).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-def _gives_golden_answers(url: str, release: Release) -> None:
-    for row, expected in zip(release.golden.rows, release.golden.probabilities, strict=True):
-        status, answer = _post(url, dict(row))
-        assert status == 200
-        assert answer["churn_probability"] == pytest.approx(expected, abs=1e-6)
-        assert (answer["release"], answer["model_version"]) == (release.release_id, "7")
-
-
-def test_the_release_in_production_is_served(
-    tmp_path: Path, environ: dict[str, str], release: Release
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, "run `make demo` first"),
+        ({"FEDCHURN_SERVE_EXPLAINN": "true"}, "FEDCHURN_SERVE_EXPLAIN"),
+        ({"FEDCHURN_SERVE_SHADOW_FRACTION": "7"}, "FEDCHURN_SERVE_SHADOW_FRACTION"),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_port_opens(
+    more: dict[str, str], told: str, tmp_path: Path
 ) -> None:
-    with _serving(".", PROJECT, environ, tmp_path / "server.log") as url:
-        _gives_golden_answers(url, release)
-        status, answer = _post(url, {**release.golden.rows[0], "Tenure": 999})
-        assert status == 422
-        assert [(e["field"], e["value"], e["limit"]) for e in answer["errors"]] == [
-            ("Tenure", 999, "0 to 240")
-        ]
-        with urllib.request.urlopen(url + "/release", timeout=10) as card:
-            assert json.load(card)["release"] == release.release_id
-        with urllib.request.urlopen(url + "/metrics", timeout=10) as metrics:
-            counted = 'endpoint="/predict",http_response_code="422"'
-            assert counted in metrics.read().decode()
+    environ = service_environ(tmp_path / "home", FEDCHURN_CONTRACT="shop", **more)
+    refused = _run("serve", "--port", str(free_port()), environ=environ)
+    assert refused.returncode == 1
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
-def test_a_built_bento_serves_from_its_own_files(
-    tmp_path: Path, environ: dict[str, str], release: Release
-) -> None:
+def test_a_built_bento_serves_from_its_own_files(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    release = load_release(write_release(parts(), tmp_path / "releases"))
+    put_into_production(home, release)
+    environ = service_environ(home, FEDCHURN_CONTRACT="shop")
     built = _run("build", "--output", "tag", environ=environ)
     assert built.returncode == 0, built.stdout + built.stderr
     tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
@@ -160,27 +325,9 @@ def test_a_built_bento_serves_from_its_own_files(
     # The checkout is installed, so importable too: with the bento's own folder first, a module that
     # the bento lacks is not found.
     lonely = {**environ, "PYTHONPATH": str(bento / "src")}
-    with _serving(tag, tmp_path, lonely, tmp_path / "server.log") as url:
-        _gives_golden_answers(url, release)
-
-
-def test_one_flipped_bit_is_refused_and_the_file_named(
-    environ: dict[str, str], release: Release
-) -> None:
-    damaged = release.folder / "fallback" / "weights.npz"
-    content = bytearray(damaged.read_bytes())
-    content[-1] ^= 1
-    damaged.write_bytes(content)
-    refused = _run("serve", "--port", str(_free_port()), environ=environ)
-    assert refused.returncode == 1
-    assert "file 'fallback/weights.npz' is changed" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
-def test_nothing_in_production_says_what_to_run(environ: dict[str, str]) -> None:
-    refused = _run(
-        "serve", "--port", str(_free_port()), environ={**environ, "FEDCHURN_HOME": "/nonexistent"}
-    )
-    assert refused.returncode == 1
-    assert "run `make demo` first" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    with serving(lonely, tmp_path / "server.log", what=tag, cwd=tmp_path) as url:
+        for row, expected in zip(release.golden.rows, release.golden.probabilities, strict=True):
+            status, answer = post(url, "/predict", dict(row))
+            assert status == 200
+            assert answer["churn_probability"] == pytest.approx(expected, abs=1e-6)
+            assert (answer["release"], answer["model_version"]) == (release.release_id, "7")
