@@ -34,6 +34,9 @@ class FeatureContribution(Struct, gc=False):
     contribution: Share
     reference: Annotated[Any, Meta(description="what it was compared with: a typical value")]
     reason: Annotated[str, Meta(description="the same in words")]
+    together_with: Annotated[
+        list[str], Meta(description="fields that were replaced together with this one")
+    ]
 
 
 class Prediction(Struct, kw_only=True, gc=False):
@@ -189,6 +192,7 @@ def _contributions(
             contribution=round(one.contribution, 6),
             reference=_sent(one.reference, columns.get(one.field)),
             reason=one.reason,
+            together_with=list(one.together_with),
         )
         for one in explanation.contributions
     ]

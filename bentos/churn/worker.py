@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from bentos.churn.api_parts import ApiParts
 from bentos.churn.bento_internals import num_workers, server_series, whole_stack_reason
 from bentos.churn.bento_release import BundledRelease
 from bentos.churn.fast_lane import FastLane
+from bentos.churn.first_champion import first_champion
 from bentos.churn.front import Lane, Opened
 from bentos.churn.gate import Gate
 from bentos.churn.gate_access import ROUTES
@@ -26,14 +28,12 @@ from fedchurn.serving.experiment import Experiment
 from fedchurn.serving.feedback import FeedbackStore
 from fedchurn.serving.performance import Performance, performance
 from fedchurn.serving.prediction_ids import PredictionIds
-from fedchurn.serving.prediction_log import PredictionLog, check_masked_fields
+from fedchurn.serving.prediction_log import PredictionLog
 from fedchurn.serving.prometheus_service import service_metrics
 from fedchurn.serving.rate_limit import make_limiter
 from fedchurn.serving.recorder import Recorder, Sink
 from fedchurn.serving.reload import Reloader
-from fedchurn.serving.reload_loading import first_release
-from fedchurn.serving.served_release import ServedRelease
-from fedchurn.serving.serving_settings import ServingSettings, read_serving_settings
+from fedchurn.serving.serving_settings import ServingSettings
 from fedchurn.serving.shadow import ShadowSink
 from fedchurn.serving.tracing import make_tracing
 from fedchurn.serving.watch import Watcher
@@ -42,21 +42,6 @@ from fedchurn.serving.worker_states import worker_states
 logger = logging.getLogger("bentoml.churn")
 
 DROP_LOG, DROP_RECORDER = "log", "recorder"
-
-
-def first_champion(
-    environ: Mapping[str, str], bundled: BundledRelease | None
-) -> tuple[ServingSettings, ServedRelease]:
-    """The settings, and the release that answers first, proven.
-
-    Raises:
-        FedchurnError: a setting is wrong, or there is no release that can be trusted.
-    """
-    # A bento knows its contract by itself.
-    settings = read_serving_settings(bundled.environ(environ) if bundled else environ)
-    champion = first_release(settings, bundled.wanted if bundled else None)
-    check_masked_fields(settings.log_masked_fields, champion.contract)
-    return settings, champion
 
 
 class Worker:
@@ -94,6 +79,7 @@ class Worker:
         rate, burst = self.settings.rate_limit_per_second, self.settings.rate_limit_burst
         limiter = make_limiter(rate, burst, num_workers())
         gate = Gate(application, ROUTES, keys, limiter, self.settings)
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         _settle_memory()
         return Opened(gate, self._lane(), self.metrics.http, self._flush)
 
@@ -133,6 +119,11 @@ class Worker:
             drift=DriftChecks(settings, self.live, self.metrics) if settings.log else None,
             experiment=self._experiment_report,
         )
+
+    def _warm_up(self) -> None:
+        """The first explanation in a process takes some 20 ms; no caller shall wait for it."""
+        served = self.live.state.champion
+        served.explainers[served.role].explain(dict(served.release.golden.rows[0]))
 
     def _flush(self) -> None:
         self._recorder.flush()
@@ -174,6 +165,8 @@ def _prediction_log(settings: ServingSettings) -> PredictionLog | None:
 
 
 def _settle_memory() -> None:
-    """What is loaded now stays: the collector need not look through it during requests."""
-    gc.collect()
+    """What is loaded now stays: the collector need not look through it during requests.
+
+    Nothing is collected first: there is nothing yet, and looking takes a tenth of the cold start.
+    """
     gc.freeze()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from fedchurn.contract.columns import MISSING, UNKNOWN, text_code
 from fedchurn.contract.conditions import Value, rule_holds
@@ -72,6 +73,8 @@ class QuickScorer:
         slots: list[float] = []
         try:
             fields = self._decode(body)
+            if body.count(b":") != len(fields) - fields.count(UNSET):
+                return None  # a name came twice; or a colon stands in a text, which is no harm
             for table, raw in zip(self._tables, fields, strict=False):
                 slot, value = table[raw]
                 slots.append(slot)
@@ -80,8 +83,9 @@ class QuickScorer:
             return None
         if self._rules and not self._obeys_rules(values):
             return None
-        customer = fields[self._num_columns] if self._has_id else None
-        return QuickAnswer(probability(self._logit(slots)), tuple(values), customer)
+        customer = fields[self._num_columns] if self._has_id else UNSET
+        known = None if customer is UNSET else customer
+        return QuickAnswer(probability(self._logit(slots)), tuple(values), known)
 
     def _obeys_rules(self, values: list[Value]) -> bool:
         named = dict(zip(self._names, values, strict=True))
@@ -100,8 +104,8 @@ def _decoder(contract: Contract) -> tuple[Callable[[bytes], tuple[Any, ...]], in
     fields: list[Any] = []
     for place, (_, column) in enumerate(columns):
         kind = (int | float | None) if column.is_number else (int | float | str | None)
-        fields.append((f"c{place}", kind, None))
-    fields += [(f"o{place}", Any, None) for place in range(len(others))]
+        fields.append((f"c{place}", kind | UnsetType, UNSET))
+    fields += [(f"o{place}", Any, UNSET) for place in range(len(others))]
     renamed = {f[0]: name for f, name in zip(fields, [*names, *others], strict=True)}
     row = msgspec.defstruct(
         "PlainRow", fields, rename=renamed, forbid_unknown_fields=True, gc=False
@@ -126,7 +130,7 @@ def _table(name: str, column: Column, model: _Additive | _General) -> dict[Any, 
     exact, quick = model.slot(name), model.quick_slot(name)
     known: dict[Any, Entry] = {}
     for raw in _candidates(column):
-        value, finding = read(raw)
+        value, finding = read(None if raw is UNSET else raw)
         if finding is None:
             known[raw] = exact(value), value
     return known if _is_closed(column) else _Table(known, _entry(read, quick))
@@ -155,6 +159,7 @@ def _candidates(column: Column) -> Iterable[Any]:
     """Raw values worth a table; of an integer column all of its usual range, if that is short."""
     if column.nullable:
         yield None
+        yield UNSET
     if column.categories:
         yield from (*column.categories, *column.aliases)
         if column.integer_categories:

@@ -116,6 +116,13 @@ def test_what_is_no_row_is_left_alone(text: bytes) -> None:
     assert QuickScorer(releases.scorer()).score(text) is None
 
 
+def test_a_name_that_comes_twice_is_left_to_the_long_way() -> None:
+    quick = QuickScorer(releases.scorer())
+    text = body(PLAIN)
+    assert quick.score(text[:-1] + b', "Tenure": 3}') is None
+    assert quick.score(text[:-1] + b', "Churn": 1}') is not None
+
+
 def test_a_missing_field_counts_as_missing_only_where_it_may() -> None:
     quick = QuickScorer(releases.scorer())
     without = {k: v for k, v in PLAIN.items() if k != "Tenure"}
