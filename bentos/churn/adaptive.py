@@ -2,33 +2,30 @@
 
 BentoML validates each request by itself, before it merges them; so a row is judged there, and a
 request with a bad row is refused as a whole, while the others that it would have met go on.
+
+The service's signature needs this module, so BentoML's arbiter imports it; the functions import
+what only workers have.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import bentoml
 import msgspec
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from bentos.churn.answers import prediction_fields
-from bentos.churn.api_parts import ApiParts
-from fedchurn.contract.customer_rows import canonical_row
-from fedchurn.serving.answering import Question
-from fedchurn.serving.records import Answer
+from bentos.churn.mounted import current_parts
+
+if TYPE_CHECKING:
+    from bentos.churn.api_parts import ApiParts
 
 ENDPOINT = "/predict/adaptive"
 
 
-def current_parts() -> ApiParts:
-    """What the running worker is made of."""
-    parts: ApiParts = bentoml.get_current_service().parts
-    return parts
-
-
 def _judged(row: dict[str, Any]) -> dict[str, Any]:
+    from fedchurn.contract.customer_rows import canonical_row
+
     problems = canonical_row(row, current_parts().live.state.champion.contract).problems
     if problems:
         message = "; ".join(problem.message for problem in problems)
@@ -43,5 +40,9 @@ def adaptive_answers(
     parts: ApiParts, customers: list[dict[str, Any]], started: float
 ) -> list[dict[str, Any]]:
     """The fields of a prediction per row, in order."""
+    from bentos.churn.answers import prediction_fields
+    from fedchurn.serving.answering import Question
+    from fedchurn.serving.records import Answer
+
     answers = parts.answering.many(customers, Question(ENDPOINT, started))
     return [msgspec.to_builtins(prediction_fields(a)) for a in answers if isinstance(a, Answer)]

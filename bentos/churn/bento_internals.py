@@ -10,17 +10,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _bentoml_sdk import Service
 from _bentoml_sdk.service import get_current_service
 from bentoml._internal.container import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.resource import system_resources
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
-from bentos.churn.front import Front, Opened
-from fedchurn.serving.prometheus_http import ServerSeries
+if TYPE_CHECKING:
+    from bentos.churn.front import Opened
+    from fedchurn.serving.prometheus_http import ServerSeries
 
 
 class FrontedService(Service[Any]):
@@ -28,6 +28,8 @@ class FrontedService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """The application that a worker serves."""
+        from bentos.churn.front import Front  # not in the arbiter, which answers nothing
+
         return Front(super().to_asgi(is_main), _open_worker)
 
 
@@ -39,6 +41,11 @@ def _open_worker(application: Any) -> Opened:
 
 def server_series(application: Any) -> ServerSeries | None:
     """Bento's request series inside a started application; None when its metrics are off."""
+    # Imports prometheus_client, which looks for the worker's folder.
+    from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+
+    from fedchurn.serving.prometheus_http import ServerSeries
+
     layer = application.middleware_stack
     while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
         layer = getattr(layer, "app", None)

@@ -3,25 +3,39 @@
     bentoml serve            from a checkout, or of a bento (``fedchurn package``)
 
 What a worker is made of stands in ``worker.py``; docs/serving.md has the way of a request.
+
+BentoML's arbiter imports this module too, and waits for it before it starts a worker. It needs the
+class and the proof of the release; so what only workers need is imported by ``Churn.__init__``.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from bentos.churn.adaptive import Customer, adaptive_answers, current_parts
+from bentos.churn.adaptive import Customer, adaptive_answers
 from bentos.churn.bento_internals import FrontedService
 from bentos.churn.bento_release import bundled_release
-from bentos.churn.front import Opened
-from bentos.churn.routes import api_app
-from bentos.churn.worker import Worker, first_champion
+from bentos.churn.mounted import MountedApi
 from fedchurn.errors import FedchurnError
-from fedchurn.serving.prometheus_exposition import completed
+from fedchurn.quiet import QUIET_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from bentos.churn.front import Opened
+
+# No telemetry, and one thread for linear algebra: a row is too small for two.
+WORKER_ENVIRONMENT = (
+    "BENTOML_DO_NOT_TRACK",
+    "DO_NOT_TRACK",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+
+_api = MountedApi()
 
 
 @bentoml.service(
@@ -29,13 +43,18 @@ from fedchurn.serving.prometheus_exposition import completed
     workers=1,
     traffic={"timeout": 10},
     logging={"access": {"enabled": False}},  # the prediction log has more, and costs less
+    # Workers and images get these before numpy is loaded, unless the environment says otherwise.
+    envs=[{"name": name, "value": QUIET_ENVIRONMENT[name]} for name in WORKER_ENVIRONMENT],
     service_class=FrontedService,
 )
-@bentoml.asgi_app(api_app(current_parts), path="/")
+@bentoml.asgi_app(_api, path="/")
 class Churn:
     """Churn probabilities of customers, explained and recorded."""
 
     def __init__(self) -> None:
+        from bentos.churn.worker import Worker
+
+        _api.load()
         self._worker = Worker(os.environ, bundled_release(Churn.bento))
         self.parts = self._worker.parts
 
@@ -47,6 +66,8 @@ class Churn:
     @staticmethod
     def refuse_a_bad_release() -> None:
         """Before the port opens: a worker that fails to start would be started again for ever."""
+        from bentos.churn.first_champion import first_champion
+
         try:
             first_champion(os.environ, bundled_release(Churn.bento))
         except FedchurnError as error:
@@ -59,6 +80,8 @@ class Churn:
 
     def __metrics__(self, text: str) -> str:
         """Called by BentoML with what ``/metrics`` would say."""
+        from fedchurn.serving.prometheus_exposition import completed
+
         return completed(text)
 
     @bentoml.api(route="/predict/adaptive", batchable=True, max_batch_size=1000, max_latency_ms=100)
