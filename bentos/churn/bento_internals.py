@@ -6,10 +6,13 @@
   reach it are counted in the same ``bentoml_service_request_*`` series.
 - ``whole_stack_reason``: switches of Bento that only its own middleware can honour.
 - ``num_workers``: how many processes serve, which Bento tells nobody.
+- ``WithoutRows``: Bento logs every refused body with its traceback, which quotes a customer's row.
 """
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from _bentoml_sdk import Service
@@ -17,10 +20,33 @@ from _bentoml_sdk.service import get_current_service
 from bentoml._internal.container import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.resource import system_resources
+from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from bentos.churn.front import Opened
     from fedchurn.serving.prometheus_http import ServerSeries
+
+
+class WithoutRows(logging.Filter):
+    """Leaves of exceptions their type and place; a refused body is not logged, its caller is told.
+
+    The words of an exception may quote a customer's row.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log the record, which is changed."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return True
+        place = "".join(traceback.format_tb(error.__traceback__))
+        record.args = (record.getMessage(), type(error).__name__, place)
+        record.msg = "%s: %s\n%s"
+        record.exc_info = None
+        return not isinstance(error, ValidationError)
+
+
+_bentos_log = logging.getLogger("bentoml._internal.server.http_app")
+_without_rows = WithoutRows()
 
 
 class FrontedService(Service[Any]):
@@ -30,6 +56,7 @@ class FrontedService(Service[Any]):
         """The application that a worker serves."""
         from bentos.churn.front import Front  # not in the arbiter, which answers nothing
 
+        _bentos_log.addFilter(_without_rows)
         return Front(super().to_asgi(is_main), _open_worker)
 
 

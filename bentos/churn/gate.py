@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bentos.churn.gate_access import Access, Routes
+from bentos.churn.gate_access import ONLY_JSON, Access, Routes
 from bentos.churn.gate_guard import Guard
 from bentos.churn.gate_headers import SECURITY_HEADERS, Cors, RawHeaders
 from bentos.churn.gate_refused import OTHER, Refused, error_body, foreign_error_body, refused
@@ -32,6 +32,9 @@ _UNAUTHORIZED_BODY = error_body(
     "unauthorized",
     "a valid API key is needed",
     limit="header X-API-Key: KEY, or Authorization: Bearer KEY",
+)
+_ONLY_JSON_BODY = error_body(
+    "unreadable_body", "only JSON is read here", limit="content-type application/json"
 )
 _CHALLENGE = (b"www-authenticate", b'Bearer realm="fedchurn"')
 
@@ -87,6 +90,8 @@ class Gate:
                 return self._shown(scope, found)
         if scope["method"] == "POST" and _declared_bytes(scope) > self.max_body_bytes:
             return self.too_large(scope)
+        if scope["path"] in ONLY_JSON and not _is_json(scope):
+            return self._shown(scope, refused(scope["path"], 415, _ONLY_JSON_BODY))
         return None
 
     def too_large(self, scope: Scope) -> Refused:
@@ -195,6 +200,12 @@ def _declared_bytes(scope: Scope) -> int:
     """What Content-Length says; 0 when it says nothing, for the body is counted in any case."""
     length = _header(scope, b"content-length") or b""
     return int(length[:20]) if length.isdigit() else 0  # 20 digits are too many, whatever follows
+
+
+def _is_json(scope: Scope) -> bool:
+    """Whether the body is said to be JSON, or nothing is said."""
+    kind = (_header(scope, b"content-type") or b"application/json").partition(b";")[0]
+    return kind.strip().lower() == b"application/json"
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:

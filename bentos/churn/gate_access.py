@@ -73,3 +73,6 @@ ROUTES: Routes = {
     "/monitoring/feedback": {"POST": Access.ADMIN},
     "/webhook/drift-alert": {"POST": Access.ADMIN},
 }
+
+# BentoML reads forms there, too, which nobody documents; one without a boundary is a 500.
+ONLY_JSON = frozenset({"/predict/adaptive"})

@@ -95,7 +95,7 @@ def _validation_reasons(body: bytes) -> list[dict[str, object]]:
     try:
         details = json.loads(body)["detail"]
         return [
-            _error("invalid", str(one["msg"]), field=".".join(map(str, one["loc"])))
+            _error("invalid", str(one["msg"]), field=".".join(map(str, one["loc"])) or None)
             for one in details
         ]
     except (ValueError, KeyError, TypeError):
