@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.explanation_job import Job, Row
 from fedchurn.release.canonical import values_to_columns
-from fedchurn.serving.explanation import Explainer
+from fedchurn.serving.explaining.explanation import Explainer
+from fedchurn.serving.explaining.shapley_coalitions import MAX_EXACT, all_coalitions
+from fedchurn.serving.explaining.shapley_players import Player, find_players
 from fedchurn.serving.predictor import Predictor
-from fedchurn.serving.shapley_coalitions import MAX_EXACT, all_coalitions
-from fedchurn.serving.shapley_players import Player, find_players
 
 MAX_PLAYERS = 15
 

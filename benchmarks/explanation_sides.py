@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.explanation_job import Job, Row
 from fedchurn.contract.schema import Contract
-from fedchurn.serving.explanation import Explainer
+from fedchurn.serving.explaining.explanation import Explainer
 from fedchurn.serving.predictor import Predictor
 
 Shares = dict[str, float]

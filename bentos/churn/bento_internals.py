@@ -23,8 +23,8 @@ from bentoml._internal.resource import system_resources
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from bentos.churn.front import Opened
-    from fedchurn.serving.prometheus_http import ServerSeries
+    from bentos.churn.lane.front import Opened
+    from fedchurn.serving.metrics.prometheus_http import ServerSeries
 
 
 class WithoutRows(logging.Filter):
@@ -54,7 +54,7 @@ class FrontedService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """The application that a worker serves."""
-        from bentos.churn.front import Front  # not in the arbiter, which answers nothing
+        from bentos.churn.lane.front import Front  # not in the arbiter, which answers nothing
 
         _bentos_log.addFilter(_without_rows)
         return Front(super().to_asgi(is_main), _open_worker)
@@ -71,7 +71,7 @@ def server_series(application: Any) -> ServerSeries | None:
     # Imports prometheus_client, which looks for the worker's folder.
     from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
-    from fedchurn.serving.prometheus_http import ServerSeries
+    from fedchurn.serving.metrics.prometheus_http import ServerSeries
 
     layer = application.middleware_stack
     while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):

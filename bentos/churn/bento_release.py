@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
-from fedchurn.serving.release_source import WantedRelease
+from fedchurn.serving.reload.release_source import WantedRelease
 
 if TYPE_CHECKING:
     from bentoml import Bento

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from bentos.churn.adaptive import Customer, adaptive_answers
+from bentos.churn.api.adaptive import Customer, adaptive_answers
+from bentos.churn.api.mounted import MountedApi
 from bentos.churn.bento_internals import FrontedService
 from bentos.churn.bento_release import bundled_release
-from bentos.churn.mounted import MountedApi
 from fedchurn.errors import FedchurnError
 from fedchurn.quiet import QUIET_ENVIRONMENT
 
 if TYPE_CHECKING:
-    from bentos.churn.front import Opened
+    from bentos.churn.lane.front import Opened
 
 # No telemetry, and one thread for linear algebra: a row is too small for two.
 WORKER_ENVIRONMENT = (
@@ -52,7 +52,7 @@ class Churn:
     """Churn probabilities of customers, explained and recorded."""
 
     def __init__(self) -> None:
-        from bentos.churn.worker import Worker
+        from bentos.churn.worker.worker import Worker
 
         _api.load()
         self._worker = Worker(os.environ, bundled_release(Churn.bento))
@@ -66,7 +66,7 @@ class Churn:
     @staticmethod
     def refuse_a_bad_release() -> None:
         """Before the port opens: a worker that fails to start would be started again for ever."""
-        from bentos.churn.first_champion import first_champion
+        from bentos.churn.worker.first_champion import first_champion
 
         try:
             first_champion(os.environ, bundled_release(Churn.bento))
@@ -80,7 +80,7 @@ class Churn:
 
     def __metrics__(self, text: str) -> str:
         """Called by BentoML with what ``/metrics`` would say."""
-        from fedchurn.serving.prometheus_exposition import completed
+        from fedchurn.serving.metrics.prometheus_exposition import completed
 
         return completed(text)
 

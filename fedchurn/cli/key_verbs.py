@@ -26,7 +26,7 @@ def api_key_verb(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Make a random key for the service; it is shown once, and kept nowhere."""
-    from fedchurn.serving.api_keys import new_api_key
+    from fedchurn.serving.access.api_keys import new_api_key
 
     settings_from(config, assignments)  # every verb refuses settings that are wrong
     key, entry = new_api_key(name, scopes or ["predict"])

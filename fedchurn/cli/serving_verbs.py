@@ -13,7 +13,7 @@ import typer
 from fedchurn.cli.verb import Json, verb
 
 if TYPE_CHECKING:
-    from fedchurn.serving.replay import ReplayReport
+    from fedchurn.serving.log.replay import ReplayReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,8 +35,8 @@ def replay_verb(
 ) -> dict[str, Any]:
     """Score logged predictions with a release, and compare with what was answered."""
     from fedchurn.errors import SourceError
-    from fedchurn.serving.log_reader import ReadCounts, newest, read_predictions
-    from fedchurn.serving.replay import Replay
+    from fedchurn.serving.log.log_reader import ReadCounts, newest, read_predictions
+    from fedchurn.serving.log.replay import Replay
     from fedchurn.serving.served_release import serve_release
 
     counts = ReadCounts()
@@ -67,7 +67,7 @@ def replay_verb(
 def _rows_to(output: Path | None) -> Iterator[Any]:
     """A function that takes each row; it writes a csv file where one is wanted."""
     from fedchurn.errors import SettingsError
-    from fedchurn.serving.replay import ReplayedRow
+    from fedchurn.serving.log.replay import ReplayedRow
 
     if output is None:
         yield lambda _row: None

@@ -8,22 +8,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fedchurn.contract.customer_rows import CanonicalRow, canonical_row
-from fedchurn.serving.explanation import Explanation
-from fedchurn.serving.fallback import Outcome
-from fedchurn.serving.fallback_log import place
+from fedchurn.serving.explaining.explanation import Explanation
+from fedchurn.serving.fallback.chain import Outcome
+from fedchurn.serving.fallback.switch_log import place
 from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.rare_message import RareMessage
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import Answer, PredictionRecord, Refusal
 from fedchurn.serving.served_release import ServedRelease
-from fedchurn.serving.trace_attributes import (
+from fedchurn.serving.tracing.attributes import (
     explanation_attributes,
     feature_attributes,
     inference_attributes,
     request_attributes,
 )
-from fedchurn.serving.tracing import EXPLAINABILITY, FEATURES, INFERENCE, NoTracing, Span, Tracing
+from fedchurn.serving.tracing.tracing import (
+    EXPLAINABILITY,
+    FEATURES,
+    INFERENCE,
+    NoTracing,
+    Span,
+    Tracing,
+)
 
 logger = logging.getLogger("bentoml.churn.answering")
 
@@ -164,6 +171,6 @@ def _outcomes(
             continue
         fault = state.champion_fault if served is state.champion else None
         values = [judged[i].values for i in places]
-        for place, outcome in zip(places, served.chain.answer(values, fault), strict=True):
-            outcomes[place] = outcome
+        for i, outcome in zip(places, served.chain.answer(values, fault), strict=True):
+            outcomes[i] = outcome
     return outcomes

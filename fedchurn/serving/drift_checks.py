@@ -22,8 +22,8 @@ from fedchurn.drift.verdict import DriftRule, DriftVerdict, Verdict
 from fedchurn.errors import DataError, FedchurnError
 from fedchurn.release.canonical import rows_to_columns
 from fedchurn.serving.live import Live
-from fedchurn.serving.log_lines import LoggedPrediction
-from fedchurn.serving.log_reader import newest
+from fedchurn.serving.log.log_lines import LoggedPrediction
+from fedchurn.serving.log.log_reader import newest
 from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.serving_settings import ServingSettings
 
@@ -31,7 +31,7 @@ _FILE = "drift.json"
 
 
 class DriftSeries(Protocol):
-    """Where scores are shown (``fedchurn.serving.prometheus_service.ServiceMetrics``)."""
+    """Where scores are shown (``fedchurn.serving.metrics.prometheus_service.ServiceMetrics``)."""
 
     def drift(self, feature: str, score: float, detected: bool) -> None: ...
 

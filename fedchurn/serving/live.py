@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedchurn.serving.experiment_shares import share_of
+from fedchurn.serving.experiment.shares import share_of
 from fedchurn.serving.served_release import ServedRelease
 
 

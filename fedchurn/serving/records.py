@@ -9,7 +9,7 @@ from fedchurn.contract.conditions import Value
 from fedchurn.contract.customer_rows import RowProblem, RowWarning
 
 if TYPE_CHECKING:
-    from fedchurn.serving.explanation import Explanation
+    from fedchurn.serving.explaining.explanation import Explanation
     from fedchurn.serving.served_release import ServedRelease
 
 CHAMPION = "champion"

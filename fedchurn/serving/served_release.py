@@ -13,11 +13,11 @@ from fedchurn.contract.schema import Contract, RiskBand
 from fedchurn.errors import IntegrityError
 from fedchurn.release.golden import TOLERANCE
 from fedchurn.release.load import Release, check_golden, load_release
-from fedchurn.serving.explanation import Explainer
-from fedchurn.serving.fallback import FallbackChain
+from fedchurn.serving.explaining.explanation import Explainer
+from fedchurn.serving.explaining.recommendations import Advisor
+from fedchurn.serving.fallback.chain import FallbackChain
 from fedchurn.serving.predictor import Predictor
 from fedchurn.serving.quick_row import QuickScorer
-from fedchurn.serving.recommendations import Advisor
 from fedchurn.serving.records import CHAMPION, FALLBACK_MODEL
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fedchurn.errors import SettingsError, nearest
-from fedchurn.serving.api_keys import read_api_keys
+from fedchurn.serving.access.api_keys import read_api_keys
 
 PREFIX = "FEDCHURN_SERVE_"
 PLACES = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Column, Contract
-from fedchurn.serving.prometheus_features import feature_names, label_name
+from fedchurn.serving.metrics.prometheus_features import feature_names, label_name
 from infra.grafana.panels import Panel, Query, dashboard, stat
 
 FOLDER = Path(__file__).parent / "dashboards"

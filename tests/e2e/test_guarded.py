@@ -14,7 +14,7 @@ import pytest
 
 from fedchurn.release.load import load_release
 from fedchurn.release.write import write_release
-from fedchurn.serving.api_keys import new_api_key
+from fedchurn.serving.access.api_keys import new_api_key
 from tests.e2e.served import BENTOML, DEADLINE_SECONDS, PROJECT, get, post, service_environ, serving
 from tests.unit.release.releases import parts
 

@@ -18,7 +18,7 @@ import pytest
 
 from fedchurn.release.load import Release, load_release
 from fedchurn.release.write import write_release
-from fedchurn.serving.log_reader import read_predictions
+from fedchurn.serving.log.log_reader import read_predictions
 from tests.e2e.served import (
     get,
     post,

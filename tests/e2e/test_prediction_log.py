@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from fedchurn.errors import FedchurnError
-from fedchurn.serving.feedback import FeedbackStore
-from fedchurn.serving.feedback_reader import newest_feedback
-from fedchurn.serving.log_files import is_open
-from fedchurn.serving.log_reader import ReadCounts, newest, read_after, read_predictions
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.feedback.reader import newest_feedback
+from fedchurn.serving.feedback.store import FeedbackStore
+from fedchurn.serving.log.log_files import is_open
+from fedchurn.serving.log.log_reader import ReadCounts, newest, read_after, read_predictions
+from fedchurn.serving.log.prediction_log import PredictionLog
 from tests.e2e.small_disks import small_disk
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.logged import VALUES, log, numbers, record, records
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 WORKER = """
 import sys, itertools
 from pathlib import Path
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.prediction_log import PredictionLog
 from tests.unit.serving.logged import records
 
 log = PredictionLog(Path(sys.argv[1]), file_bytes=2**20, total_bytes=2**30)
@@ -114,7 +114,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.prediction_log import PredictionLog
 from tests.unit.serving.logged import records
 
 mark = sys.argv[2] * 20

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Column, Contract
-from fedchurn.serving.prometheus_exposition import completed
-from fedchurn.serving.prometheus_service import ServiceMetrics, service_metrics
+from fedchurn.serving.metrics.prometheus_exposition import completed
+from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from fedchurn.serving.served_release import ServedRelease
 from infra.grafana.panels import expressions as grafana_expressions
 from tests.e2e import reference_dashboards

@@ -23,7 +23,7 @@ from fedchurn.quiet import apply_quiet_environment
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.serving.records import Answer
 from fedchurn.serving.serving_settings import read_serving_settings
-from fedchurn.serving.tracing import Tracing, make_tracing
+from fedchurn.serving.tracing.tracing import Tracing, make_tracing
 from tests.unit.serving.served import ROW, VALUES, answering, question
 
 pytestmark = pytest.mark.e2e

@@ -9,15 +9,15 @@ import pytest
 
 from fedchurn.release.write import write_release
 from fedchurn.serving.answering import Answering, Question
-from fedchurn.serving.feedback import FeedbackReceipt, FeedbackStore
+from fedchurn.serving.feedback.performance import performance
+from fedchurn.serving.feedback.store import FeedbackReceipt, FeedbackStore
 from fedchurn.serving.live import Live, Serving
-from fedchurn.serving.log_reader import newest, read_predictions
-from fedchurn.serving.performance import performance
+from fedchurn.serving.log.log_reader import newest, read_predictions
+from fedchurn.serving.log.prediction_log import PredictionLog
+from fedchurn.serving.log.replay import Replay
 from fedchurn.serving.prediction_ids import PredictionIds
-from fedchurn.serving.prediction_log import PredictionLog
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import CHALLENGER, Answer
-from fedchurn.serving.replay import Replay
 from fedchurn.serving.served_release import ServedRelease, serve_release
 from tests.unit.release.releases import CONTRACT, parts
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fedchurn.serving.worker_states import WorkerState, worker_states, workers_report
+from fedchurn.serving.reload.worker_states import WorkerState, worker_states, workers_report
 from tests.unit.release.releases import parts
 from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
@@ -22,8 +22,8 @@ PROJECT = Path(__file__).resolve().parents[3]
 DEADLINE_SECONDS = 60
 WORKER = """
 import sys
-from fedchurn.serving.experiment import Experiment
-from fedchurn.serving.watch import Watcher
+from fedchurn.serving.experiment.experiment import Experiment
+from fedchurn.serving.reload.watch import Watcher
 from tests.unit.serving.homes import reloader_of, settings_of
 settings = settings_of(sys.argv[1], reload_interval_seconds=float(sys.argv[2]))
 reloader = reloader_of(settings)

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from bentos.churn.api_parts import ApiParts, DriftMonitor
-from bentos.churn.routes import api_app
+from bentos.churn.api.parts import ApiParts, DriftMonitor
+from bentos.churn.api.routes import api_app
 from fedchurn.contract.columns import Feature, features
 from fedchurn.contract.load import contract_digest, load_contract
 from fedchurn.contract.schema import Contract
@@ -24,15 +24,15 @@ from fedchurn.learning.spec import ModelSpec
 from fedchurn.release.golden import choose_golden_rows
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import ReleaseParts, write_release
-from fedchurn.serving.alert_journal import AlertJournal
 from fedchurn.serving.answering import Answering
-from fedchurn.serving.feedback import FeedbackStore
+from fedchurn.serving.feedback.alert_journal import AlertJournal
+from fedchurn.serving.feedback.performance import performance
+from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.live import Live, Serving
-from fedchurn.serving.performance import performance
+from fedchurn.serving.log.prediction_log import PredictionLog
 from fedchurn.serving.prediction_ids import PredictionIds
-from fedchurn.serving.prediction_log import PredictionLog
 from fedchurn.serving.recorder import Recorder
-from fedchurn.serving.reload_result import ReloadResult
+from fedchurn.serving.reload.result import ReloadResult
 from fedchurn.serving.served_release import serve_release
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.release.releases import card

@@ -13,10 +13,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from starlette.routing import Route
 
-from bentos.churn.gate_access import ROUTES, Access
-from bentos.churn.openapi import openapi_document
-from bentos.churn.openapi_operations import ALIASES
-from bentos.churn.routes import routes
+from bentos.churn.api.openapi import openapi_document
+from bentos.churn.api.openapi_operations import ALIASES
+from bentos.churn.api.routes import routes
+from bentos.churn.gate.access import ROUTES, Access
 from tests.unit.bentos.shipped import Api, shipped_api
 
 BENTOS_OWN = {"/livez", "/readyz", "/healthz", "/metrics", "/predict/adaptive"}

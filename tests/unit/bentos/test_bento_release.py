@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedchurn.serving.release_source import WantedRelease
+from fedchurn.serving.reload.release_source import WantedRelease
 
 pytestmark = pytest.mark.filterwarnings(  # BentoML's, while it is imported
     "ignore:.*__get_pydantic_core_schema__.*:pydantic.warnings.PydanticDeprecatedSince211"

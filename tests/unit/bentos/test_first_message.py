@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bentos.churn.first_message import first_message
+from bentos.churn.lane.first_message import first_message
 
 FIRST = {"type": "http.request", "body": b"{", "more_body": True}
 SECOND = {"type": "http.request", "body": b"}"}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from bentos.churn.front import Front, Opened
-from bentos.churn.gate import Gate
-from bentos.churn.gate_access import ROUTES
-from fedchurn.serving.api_keys import ApiKeys
-from fedchurn.serving.prometheus_families import Families
-from fedchurn.serving.prometheus_http import HttpSeries, ServerSeries
+from bentos.churn.gate.access import ROUTES
+from bentos.churn.gate.gate import Gate
+from bentos.churn.lane.front import Front, Opened
+from fedchurn.serving.access.api_keys import ApiKeys
+from fedchurn.serving.metrics.prometheus_families import Families
+from fedchurn.serving.metrics.prometheus_http import HttpSeries, ServerSeries
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.bentos.asgi import Answered, ask
 

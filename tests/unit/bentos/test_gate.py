@@ -17,11 +17,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import Send
 
-from bentos.churn.gate import Gate
-from bentos.churn.gate_access import ROUTES, Access
-from bentos.churn.gate_refused import Refused
-from fedchurn.serving.api_keys import new_api_key, read_api_keys
-from fedchurn.serving.rate_limit import RateLimiter
+from bentos.churn.gate.access import ROUTES, Access
+from bentos.churn.gate.gate import Gate
+from bentos.churn.gate.refused import Refused
+from fedchurn.serving.access.api_keys import new_api_key, read_api_keys
+from fedchurn.serving.access.rate_limit import RateLimiter
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.bentos.asgi import Answered, ask, http_scope
 from tests.unit.structure.contracts import PROJECT
@@ -500,7 +500,7 @@ def test_what_changes_the_service_needs_admin_and_what_scores_needs_predict() ->
 
 
 def test_the_table_holds_the_routes_of_the_service_and_bentos_own() -> None:
-    from bentos.churn.routes import routes
+    from bentos.churn.api.routes import routes
 
     of_bento = {("GET", f"/{name}") for name in ("livez", "healthz", "readyz", "metrics")}
     of_bento.add(("POST", "/predict/adaptive"))

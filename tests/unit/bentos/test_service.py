@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fedchurn.release.load import Release, load_release
 from fedchurn.release.write import write_release
-from fedchurn.serving.log_reader import read_predictions
+from fedchurn.serving.log.log_reader import read_predictions
 from tests.unit.bentos.in_process import Client, running_service
 from tests.unit.release.releases import parts
 

@@ -7,7 +7,7 @@ import json
 from typer.testing import CliRunner
 
 from fedchurn.cli.main import app
-from fedchurn.serving.api_keys import read_api_keys
+from fedchurn.serving.access.api_keys import read_api_keys
 from fedchurn.serving.serving_settings import read_serving_settings
 
 RUNNER = CliRunner()

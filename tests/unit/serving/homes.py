@@ -8,8 +8,8 @@ from typing import Any
 
 from fedchurn.release.manifest import MANIFEST, manifest_bytes
 from fedchurn.release.write import ReleaseParts, write_release
-from fedchurn.serving.reload import Reloader
-from fedchurn.serving.reload_loading import first_release
+from fedchurn.serving.reload.loading import first_release
+from fedchurn.serving.reload.reloader import Reloader
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.release.releases import parts
 

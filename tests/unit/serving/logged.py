@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.serving.log_lines import LoggedPrediction
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.log_lines import LoggedPrediction
+from fedchurn.serving.log.prediction_log import PredictionLog
 from fedchurn.serving.records import PredictionRecord
 from tests.unit.release.releases import CONTRACT
 

@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from fedchurn.serving.prometheus_service import ServiceMetrics, service_metrics
+from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.predictions import record, served
 

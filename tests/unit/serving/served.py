@@ -11,7 +11,7 @@ from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.served_release import serve_release
-from fedchurn.serving.tracing import Tracing
+from fedchurn.serving.tracing.tracing import Tracing
 from tests.unit.release.releases import parts
 
 ROW = {"Tenure": 3, "Cashback": 271.83, "Device": "Computer", "City": "Castrop-Rauxel"}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.learning.spec import HiddenLayer, ModelSpec
-from fedchurn.serving.shapley import Game
-from fedchurn.serving.shapley_first_layer import FirstLayer
+from fedchurn.serving.explaining.shapley import Game
+from fedchurn.serving.explaining.shapley_first_layer import FirstLayer
 
 Floats = NDArray[np.float64]
 

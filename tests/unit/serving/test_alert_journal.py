@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedchurn.errors import ReleaseError
-from fedchurn.serving.alert_journal import AlertJournal
+from fedchurn.serving.feedback.alert_journal import AlertJournal
 
 
 def test_alerts_are_kept_one_a_line(tmp_path: Path) -> None:

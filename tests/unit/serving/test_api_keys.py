@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from fedchurn.errors import SettingsError
-from fedchurn.serving.api_keys import new_api_key, read_api_keys
+from fedchurn.serving.access.api_keys import new_api_key, read_api_keys
 from fedchurn.serving.serving_settings import read_serving_settings
 
 

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from fedchurn.contract.load import contract_digest
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import ReleaseParts
-from fedchurn.serving import reload_challenger
-from fedchurn.serving.experiment import Experiment
-from fedchurn.serving.experiment_shares import share_of
+from fedchurn.serving.experiment.experiment import Experiment
+from fedchurn.serving.experiment.shadow import ShadowSink
+from fedchurn.serving.experiment.shares import share_of
 from fedchurn.serving.records import PredictionRecord
-from fedchurn.serving.reload import Reloader
-from fedchurn.serving.reload_events import NoEvents
+from fedchurn.serving.reload import challenger as reload_challenger
+from fedchurn.serving.reload.events import NoEvents
+from fedchurn.serving.reload.reloader import Reloader
+from fedchurn.serving.reload.watch import Watcher
 from fedchurn.serving.served_release import ServedRelease
-from fedchurn.serving.shadow import ShadowSink
-from fedchurn.serving.watch import Watcher
 from tests.unit.release.releases import card, parts
 from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 

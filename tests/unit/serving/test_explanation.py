@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fedchurn.contract.columns import Columns, text_code
 from fedchurn.learning.spec import HiddenLayer
-from fedchurn.serving.explanation import Explainer
+from fedchurn.serving.explaining.explanation import Explainer
 from fedchurn.serving.predictor import Predictor
 from tests.unit.release.releases import CONTRACT, scorer
 from tests.unit.serving.explained_shop import REFERENCE, Watched, shop_contract

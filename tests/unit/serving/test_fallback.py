@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.schema import Contract
 from fedchurn.release.golden import choose_golden_rows
-from fedchurn.serving.fallback import FallbackChain, Outcome
-from fedchurn.serving.fallback_scores import MAX_ATTEMPTS, Model
+from fedchurn.serving.fallback.chain import FallbackChain, Outcome
+from fedchurn.serving.fallback.scores import MAX_ATTEMPTS, Model
 from fedchurn.serving.predictor import Predictor
 from fedchurn.serving.records import FALLBACK_REASONS, MODELS_USED
 from tests.unit.release.releases import CONTRACT, scorer

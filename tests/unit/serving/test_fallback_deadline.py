@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fedchurn.serving.fallback_deadline import DeadlineRunner
+from fedchurn.serving.fallback.deadline import DeadlineRunner
 from tests.unit.serving.models import WAIT_SECONDS
 
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from fedchurn.serving.fallback_log import SwitchLog, place
+from fedchurn.serving.fallback.switch_log import SwitchLog, place
 
 LOGGER = "bentoml.churn.fallback"
 

@@ -9,7 +9,7 @@ import pytest
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
-from fedchurn.serving.fallback_rules import base_rate, rule_probability, rules_that_hold
+from fedchurn.serving.fallback.rules import base_rate, rule_probability, rules_that_hold
 
 CALM_TELCO: dict[str, Value] = {
     "tenure": 40.0,

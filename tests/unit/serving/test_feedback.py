@@ -9,11 +9,11 @@ import pytest
 
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import FedchurnError, SourceError
-from fedchurn.serving.feedback import FeedbackReceipt, FeedbackStore
-from fedchurn.serving.feedback_entry import read_label
-from fedchurn.serving.feedback_reader import newest_feedback, settle
-from fedchurn.serving.log_lines import line_of
-from fedchurn.serving.log_reader import ReadCounts, newest
+from fedchurn.serving.feedback.entry import read_label
+from fedchurn.serving.feedback.reader import newest_feedback, settle
+from fedchurn.serving.feedback.store import FeedbackReceipt, FeedbackStore
+from fedchurn.serving.log.log_lines import line_of
+from fedchurn.serving.log.log_reader import ReadCounts, newest
 from fedchurn.serving.records import Refusal
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.logged import START_SECONDS, log, record, records

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fedchurn.serving.log_lookup import PredictionFinder
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.log_lookup import PredictionFinder
+from fedchurn.serving.log.prediction_log import PredictionLog
 from tests.unit.serving.logged import START_SECONDS, log, record, records
 
 MARK = "00112233445566778899"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedchurn.errors import SourceError
-from fedchurn.serving.log_lines import FORMAT, line_of, sealed, unsealed
-from fedchurn.serving.log_reader import (
+from fedchurn.serving.log.log_lines import FORMAT, line_of, sealed, unsealed
+from fedchurn.serving.log.log_reader import (
     ReadCounts,
     blocks_backward,
     lines_forward,
@@ -19,7 +19,7 @@ from fedchurn.serving.log_reader import (
     read_after,
     read_predictions,
 )
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.prediction_log import PredictionLog
 from tests.unit.serving.logged import START_SECONDS, log, numbers, record, records
 
 TEXT = st.text(max_size=20)

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from fedchurn.serving.otel_export import QuietExporter, otlp_exporter
+from fedchurn.serving.tracing.otel_export import QuietExporter, otlp_exporter
 
 LIBRARY = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
 OK, FAILED = SpanExportResult.SUCCESS, SpanExportResult.FAILURE

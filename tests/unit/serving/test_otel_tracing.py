@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from fedchurn.errors import SettingsError
-from fedchurn.serving.otel_tracing import OtelTracing
 from fedchurn.serving.records import Answer
 from fedchurn.serving.serving_settings import ServingSettings, read_serving_settings
-from fedchurn.serving.tracing import NO_SPAN, NoTracing, make_tracing
+from fedchurn.serving.tracing.otel_tracing import OtelTracing
+from fedchurn.serving.tracing.tracing import NO_SPAN, NoTracing, make_tracing
 from tests.unit.serving.models import WAIT_SECONDS
 from tests.unit.serving.served import ROW, VALUES, answering, question
 

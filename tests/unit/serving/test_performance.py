@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.serving.feedback import FeedbackStore
-from fedchurn.serving.performance import performance
-from fedchurn.serving.performance_metrics import labelled_metrics, roc_auc
+from fedchurn.serving.feedback.performance import performance
+from fedchurn.serving.feedback.performance_metrics import labelled_metrics, roc_auc
+from fedchurn.serving.feedback.store import FeedbackStore
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.logged import log, record, served
 

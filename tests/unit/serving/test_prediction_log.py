@@ -13,9 +13,9 @@ import pytest
 
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import SettingsError
-from fedchurn.serving.log_files import is_open
-from fedchurn.serving.log_reader import newest, read_predictions
-from fedchurn.serving.prediction_log import PredictionLog, check_masked_fields
+from fedchurn.serving.log.log_files import is_open
+from fedchurn.serving.log.log_reader import newest, read_predictions
+from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.logged import (
     SERVED,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, Summary
 
-from fedchurn.serving.prometheus_bulk import add_to_histogram, add_to_summary, observe_many
+from fedchurn.serving.metrics.prometheus_bulk import add_to_histogram, add_to_summary, observe_many
 
 BOUNDS = (0.5, 1.0, 2.0)
 EIGHTHS = st.integers(-40, 40).map(lambda n: n / 8)  # sums are exact, and bounds are among them
@@ -23,7 +23,7 @@ IN_ONE_PROCESS_OF_MANY = """
 import sys, json, numpy as np
 from prometheus_client import CollectorRegistry, Histogram, Summary
 from prometheus_client.multiprocess import MultiProcessCollector
-from fedchurn.serving.prometheus_bulk import add_to_summary, observe_many
+from fedchurn.serving.metrics.prometheus_bulk import add_to_summary, observe_many
 values = [0.25, 0.5, 0.75, 2.0, 64.0]
 bulk = Histogram("bulk", "x", ["k"], buckets=(0.5, 1.0, 2.0), registry=CollectorRegistry())
 single = Histogram("single", "x", ["k"], buckets=(0.5, 1.0, 2.0), registry=CollectorRegistry())

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from fedchurn.serving.prometheus_docs import families_table
-from fedchurn.serving.prometheus_families import Families
-from fedchurn.serving.prometheus_service import service_metrics
+from fedchurn.serving.metrics.prometheus_docs import families_table
+from fedchurn.serving.metrics.prometheus_families import Families
+from fedchurn.serving.metrics.prometheus_service import service_metrics
 from infra.grafana.make import dashboards
 from tests.unit.release.releases import CONTRACT
 

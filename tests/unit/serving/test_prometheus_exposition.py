@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fedchurn.serving.prometheus_exposition import completed
+from fedchurn.serving.metrics.prometheus_exposition import completed
 
 TEXT = """\
 # HELP churn_predictions_total Answered rows

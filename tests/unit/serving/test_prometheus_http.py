@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from fedchurn.serving.prometheus_families import Families
-from fedchurn.serving.prometheus_http import HttpSeries, ServerSeries
+from fedchurn.serving.metrics.prometheus_families import Families
+from fedchurn.serving.metrics.prometheus_http import HttpSeries, ServerSeries
 
 ROUTES = (("POST", "/predict"), ("GET", "/health"), ("GET", "/metrics"))
 SERVED_BY = {"service_name": "churn", "service_version": "1", "runner_name": "churn"}

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from fedchurn.serving.prometheus_features import feature_names
-from fedchurn.serving.prometheus_service import ServiceMetrics, service_metrics
+from fedchurn.serving.metrics.prometheus_features import feature_names
+from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from fedchurn.serving.served_release import ServedRelease
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.predictions import record, served

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fedchurn.serving.prometheus_workers import resident_bytes
+from fedchurn.serving.metrics.prometheus_workers import resident_bytes
 
 PROJECT = Path(__file__).resolve().parents[3]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.serving.rate_limit import RateLimiter, address_caller, make_limiter
+from fedchurn.serving.access.rate_limit import RateLimiter, address_caller, make_limiter
 
 
 class Clock:

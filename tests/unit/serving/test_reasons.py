@@ -7,7 +7,7 @@ import pytest
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Column
-from fedchurn.serving.reasons import Reasons, code_words, effect_words, number_words
+from fedchurn.serving.explaining.reasons import Reasons, code_words, effect_words, number_words
 
 SHOP = Reasons(load_contract("ecommerce"))
 TELECOM = Reasons(load_contract("telecom"))

@@ -7,8 +7,8 @@ import pytest
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
-from fedchurn.serving.explanation import Contribution, Explanation
-from fedchurn.serving.recommendations import MAX_DRIVERS, MIN_CONTRIBUTION, Advisor
+from fedchurn.serving.explaining.explanation import Contribution, Explanation
+from fedchurn.serving.explaining.recommendations import MAX_DRIVERS, MIN_CONTRIBUTION, Advisor
 
 SHOP = load_contract("ecommerce")
 ADVICE = SHOP.driver_recommendations

@@ -11,8 +11,8 @@ import pytest
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
 from fedchurn.release.scorer import Scorer
-from fedchurn.serving.reference_customer import reference_customer
-from fedchurn.serving.reference_customer_rules import obeying
+from fedchurn.serving.explaining.reference_customer import reference_customer
+from fedchurn.serving.explaining.reference_customer_rules import obeying
 from tests.unit.release.releases import CONTRACT, ENCODER, scorer
 from tests.unit.serving.explained_shop import REFERENCE, cells, shop_contract
 

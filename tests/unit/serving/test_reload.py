@@ -15,16 +15,16 @@ from fedchurn.contract.load import contract_digest
 from fedchurn.errors import IntegrityError
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import ReleaseParts
-from fedchurn.serving import reload as reload_module
-from fedchurn.serving import reload_loading
-from fedchurn.serving.experiment import Experiment
+from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.live import Serving
-from fedchurn.serving.reload_events import NoEvents
-from fedchurn.serving.reload_request import request_path
-from fedchurn.serving.reload_result import ReloadResult
+from fedchurn.serving.reload import loading as reload_loading
+from fedchurn.serving.reload import reloader as reload_module
+from fedchurn.serving.reload.events import NoEvents
+from fedchurn.serving.reload.request import request_path
+from fedchurn.serving.reload.result import ReloadResult
+from fedchurn.serving.reload.watch import Watcher
+from fedchurn.serving.reload.worker_states import write_state
 from fedchurn.serving.served_release import ServedRelease
-from fedchurn.serving.watch import Watcher
-from fedchurn.serving.worker_states import write_state
 from tests.unit.release.releases import card, parts
 from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 

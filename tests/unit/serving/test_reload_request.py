@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedchurn.errors import ReleaseError
-from fedchurn.serving.reload_files import read_record, write_record
-from fedchurn.serving.reload_request import checked_name, named_release
+from fedchurn.serving.reload.files import read_record, write_record
+from fedchurn.serving.reload.request import checked_name, named_release
 
 
 @pytest.fixture

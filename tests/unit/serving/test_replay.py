@@ -14,10 +14,10 @@ from fedchurn.contract.schema import Contract
 from fedchurn.errors import SourceError
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import write_release
-from fedchurn.serving.log_reader import read_predictions
-from fedchurn.serving.prediction_log import PredictionLog
+from fedchurn.serving.log.log_reader import read_predictions
+from fedchurn.serving.log.prediction_log import PredictionLog
+from fedchurn.serving.log.replay import Replay, needed_columns
 from fedchurn.serving.records import PredictionRecord
-from fedchurn.serving.replay import Replay, needed_columns
 from fedchurn.serving.served_release import ServedRelease, serve_release
 from tests.unit.release.releases import CONTRACT, ENCODER, parts, scorer
 from tests.unit.serving.logged import log, record

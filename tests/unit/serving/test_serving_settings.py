@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from fedchurn.errors import SettingsError
-from fedchurn.serving.serving_settings import PREFIX, ServingSettings, read_serving_settings
+from fedchurn.serving.serving_settings import (
+    PREFIX,
+    ServingSettings,
+    read_serving_settings,
+)
 from fedchurn.serving.settings_table import with_table
 
 PROJECT = Path(__file__).resolve().parents[3]

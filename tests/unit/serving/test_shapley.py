@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.serving.shapley import shapley_values
-from fedchurn.serving.shapley_coalitions import MAX_EXACT, plan_coalitions
-from fedchurn.serving.shapley_exact import MAX_BLOCK
-from fedchurn.serving.shapley_terms import MAX_TERMS, find_terms
+from fedchurn.serving.explaining.shapley import shapley_values
+from fedchurn.serving.explaining.shapley_coalitions import MAX_EXACT, plan_coalitions
+from fedchurn.serving.explaining.shapley_exact import MAX_BLOCK
+from fedchurn.serving.explaining.shapley_terms import MAX_TERMS, find_terms
 from tests.unit.serving.shapley_games import by_definition, logistic_game, network_game, worth_in
 
 LOGITS = st.floats(-8, 8, allow_nan=False, width=32)

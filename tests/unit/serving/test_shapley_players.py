@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fedchurn.contract.load import load_contract
-from fedchurn.serving.shapley_players import find_players
+from fedchurn.serving.explaining.shapley_players import find_players
 
 TELCO = load_contract("telco")
 ECOMMERCE = load_contract("ecommerce")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fedchurn.errors import ReleaseError
-from fedchurn.serving import watch
-from fedchurn.serving.experiment import Experiment
-from fedchurn.serving.reload import Reloader
-from fedchurn.serving.watch import Watcher
-from fedchurn.serving.worker_states import worker_states
+from fedchurn.serving.experiment.experiment import Experiment
+from fedchurn.serving.reload import watch
+from fedchurn.serving.reload.reloader import Reloader
+from fedchurn.serving.reload.watch import Watcher
+from fedchurn.serving.reload.worker_states import worker_states
 from tests.unit.release.releases import parts
 from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from fedchurn.serving.worker_states import (
+from fedchurn.serving.reload.worker_states import (
     WorkerState,
     process_start,
     remove_state,

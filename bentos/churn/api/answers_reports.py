@@ -1,0 +1,75 @@
+"""What the service answers about drift, alerts, feedback and performance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from bentos.churn.api.answers import Time
+
+_Count = Annotated[int, Meta(ge=0)]
+_Verdict = Annotated[dict[str, Any] | None, Meta(description="all that the check found")]
+
+
+class DriftStatus(Struct, kw_only=True):
+    """What drift is measured with, and what the last check found."""
+
+    monitoring_active: bool
+    reference_samples: _Count
+    reference_size: _Count
+    monitoring_samples: _Count
+    monitoring_size: _Count
+    analyzed_samples: _Count
+    drift_threshold: Annotated[float | None, Meta(description="largest p-value that counts")]
+    drift_detected: Annotated[bool | None, Meta(description="null before the first check")]
+    drift_scores: Annotated[dict[str, float], Meta(description="statistic of each column")]
+    features_with_drift: list[str]
+    report_path: Annotated[None, Meta(description="no file is written; always null")]
+    last_check: str | None
+    num_alerts_received: Annotated[int, Meta(ge=0, description="by this worker")]
+    verdict: _Verdict
+    timestamp: Time
+
+
+class DriftCheck(Struct, kw_only=True):
+    """A check that has just been made."""
+
+    status: Literal["drift_detected", "no_drift"]
+    drift_detected: bool
+    features_with_drift: Annotated[
+        dict[str, Any], Meta(description="statistic and p-value of each column that drifted")
+    ]
+    drifted_features: list[str]
+    total_features_checked: _Count
+    analyzed_samples: _Count
+    verdict: _Verdict
+    timestamp: Time
+
+
+class AlertReceipt(Struct, kw_only=True):
+    """An alert was kept. What follows from it is decided elsewhere."""
+
+    status: Literal["received"]
+    num_alerts: Annotated[int, Meta(description="in this call")]
+    timestamp: Time
+
+
+class FeedbackEntry(Struct, kw_only=True):
+    """One piece of ground truth, as it was kept."""
+
+    prediction_id: str | None
+    customer_id: str | None
+    actual_churn: Literal[0, 1]
+    predicted_churn: Literal[0, 1] | None
+    feedback_date: str | None
+    timestamp: str
+
+
+class FeedbackReceipt(Struct, kw_only=True):
+    """What became of the feedback."""
+
+    status: Literal["received"]
+    message: str
+    is_known: Annotated[bool, Meta(description="whether the prediction was found in the log")]
+    entry: FeedbackEntry
