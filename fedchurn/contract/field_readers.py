@@ -80,6 +80,10 @@ def _label_reader(name: str, column: Column) -> Reader:
     tokens = _null_tokens(column)
 
     def read(value: Any) -> Outcome:
+        if type(value) is str or type(value) is int:  # nearly always, and the label is known
+            label = known.get(value)
+            if label is not None:
+                return label, None
         if value is None:
             return _absent(name, column)
         if type(value) is bool:

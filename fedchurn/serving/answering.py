@@ -123,8 +123,10 @@ class Answering:
             quick=False,
         )
         self._recorder.record(record)
+        if not question.explain:
+            return Answer(record, judged.warnings)
         advice = served.advisor.recommend(outcome.probability, explanation)
-        return Answer(record, judged.warnings, explanation, advice if question.explain else ())
+        return Answer(record, judged.warnings, explanation, advice)
 
 
 def customer_id(row: Row, served: ServedRelease) -> str | None:
