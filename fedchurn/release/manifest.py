@@ -80,7 +80,10 @@ def _files(top: Path, folder: Path) -> Iterator[str]:
 
 def _parse(folder: Path, manifest: bytes) -> dict[str, str]:
     expected: dict[str, str] = {}
-    for number, line in enumerate(manifest.decode("utf-8", "replace").splitlines(), start=1):
+    text = manifest.decode("utf-8", "replace")
+    if not text.endswith("\n"):
+        raise _broken(folder, f"{MANIFEST} does not end with a line end: it is cut or changed")
+    for number, line in enumerate(text[:-1].split("\n"), start=1):
         match = _LINE.fullmatch(line)
         if match is None:
             raise _broken(folder, f"{MANIFEST} line {number} is not 'sha256  path': {line[:120]!r}")
