@@ -131,7 +131,7 @@ def test_lists_of_customers(ecommerce: Service, tmp_path: Path) -> None:
 def test_files_of_customers(ecommerce: Service, tmp_path: Path) -> None:
     # A schema can say that a file is text, not which text is CSV of a contract.
     any_text = ("--exclude-checks", "negative_data_rejection,positive_data_acceptance")
-    _fuzz(ecommerce, _files(ecommerce.document), tmp_path, *any_text, "--max-examples", "30")
+    _fuzz(ecommerce, _files(ecommerce.document), tmp_path, *any_text, "--max-examples", "20")
 
 
 def test_a_service_with_keys(guarded_shop: Service, tmp_path: Path) -> None:
