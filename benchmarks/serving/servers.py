@@ -84,6 +84,11 @@ class Running:
         found = [p for p in self.process.children() if "worker" in " ".join(p.cmdline())]
         return found or [self.process]
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the workers have taken until now."""
+        times = [worker.cpu_times() for worker in self.workers]
+        return sum(t.user + t.system for t in times)
+
 
 @contextmanager
 def running(side: Side, material: Material, folder: Path) -> Iterator[Running]:

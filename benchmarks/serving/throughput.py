@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ WARM_UP_SECONDS = 1.0
 def measure(material: Material, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """Best of some interleaved rounds per side and number of connections.
 
-    Best is the highest rate, the lowest median and the lowest 99th percentile of any round: what
-    other work on the machine spoils is left out, for all sides alike.
+    Best is the highest rate and the lowest of everything else in any round: what other work on the
+    machine spoils is left out, for all sides alike. Processor time per request, of the worker with
+    all its threads, is what such work spoils least.
     """
     loads: dict[str, dict[int, list[Load]]] = defaultdict(lambda: defaultdict(list))
     with ExitStack() as stack:
@@ -54,16 +55,20 @@ def demands(record: dict[str, Any]) -> list[Demand]:
 
 def table(record: dict[str, Any]) -> list[str]:
     """The figures as lines of text."""
-    titles = "".join(f"{f'{c} conn.: rps':>16}{'p50 ms':>9}{'p99 ms':>9}" for c in CONNECTIONS)
-    lines = [f"{'':30}{titles}"]
+    heads = (f"{f'{c} conn.: rps':>16}{'p50 ms':>8}{'p99 ms':>8}{'CPU us':>8}" for c in CONNECTIONS)
+    lines = [f"{'':30}{''.join(heads)}"]
     for name, by in record["sides"].items():
         cells = (by[str(c)] for c in CONNECTIONS)
-        texts = (f"{c['per_second']:16,.0f}{c['p50_ms']:9.2f}{c['p99_ms']:9.2f}" for c in cells)
-        lines.append(f"{name:30}{''.join(texts)}")
+        lines.append(f"{name:30}{''.join(map(_cells, cells))}")
     for name, by in record["ratio"].items():
-        cells = "".join(f"{by[str(c)]:16.2f}{'':18}" for c in CONNECTIONS)
-        lines.append(f"{f'{OURS.name} / {name}':42}{cells[12:]}".rstrip())
+        ratios = "".join(f"{by[str(c)]:16.2f}{'':24}" for c in CONNECTIONS)
+        lines.append(f"{f'x {name}':30}{ratios}".rstrip())
     return lines
+
+
+def _cells(of: dict[str, float]) -> str:
+    rates = f"{of['per_second']:16,.0f}{of['p50_ms']:8.2f}{of['p99_ms']:8.2f}"
+    return f"{rates}{of['cpu_microseconds']:8.0f}"
 
 
 def _round(
@@ -74,8 +79,10 @@ def _round(
 ) -> None:
     for num_connections in CONNECTIONS:
         for name, server in servers.items():
+            cpu_seconds = server.cpu_seconds()
             load = run_wrk(server.url, material.bodies, num_connections, seconds)
-            loads[name][num_connections].append(load)
+            cost = (server.cpu_seconds() - cpu_seconds) / load.num_requests * 1e6
+            loads[name][num_connections].append(replace(load, cpu_microseconds=cost))
 
 
 def _best(of: list[Load]) -> Load:
@@ -84,6 +91,7 @@ def _best(of: list[Load]) -> Load:
         p50_ms=min(load.p50_ms for load in of),
         p99_ms=min(load.p99_ms for load in of),
         num_requests=sum(load.num_requests for load in of),
+        cpu_microseconds=min(load.cpu_microseconds for load in of),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -21,12 +22,14 @@ class Load:
         p50_ms: median time to an answer.
         p99_ms: 99th percentile.
         num_requests: answered requests.
+        cpu_microseconds: processor time of the worker per request, where it was looked at.
     """
 
     per_second: float
     p50_ms: float
     p99_ms: float
     num_requests: int
+    cpu_microseconds: float = math.nan
 
 
 def require_wrk() -> None:
