@@ -77,7 +77,7 @@ def test_made_up_paths_do_not_grow_the_metrics(guarded: Guarded) -> None:
     assert 'endpoint="/livez"' in metrics or 'endpoint="/predict"' in metrics
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/adaptive"])
 def test_a_body_in_chunks_is_limited_too(guarded: Guarded, path: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(guarded.url).netloc, timeout=10)
     headers = {"X-API-Key": guarded.predict_key, "Content-Type": "application/json"}

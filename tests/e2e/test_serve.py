@@ -1,8 +1,7 @@
-"""``bentoml serve`` as a user runs it: what it serves, to whom, and how it starts and stops."""
+"""``bentoml serve`` as a user runs it: what it serves, and how it starts, follows and stops."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import socket
@@ -42,8 +41,6 @@ TWO_WORKERS = {
     "BENTOML_CONFIG_OPTIONS": "services.churn.workers=2",
     "FEDCHURN_SERVE_RELOAD_INTERVAL_SECONDS": "0.2",
 }
-PREDICTING, OPERATING, BUSY = "key of the shop", "key of the operator", "key of a busy one"
-MAX_BODY_BYTES = 4096
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +63,6 @@ def url(home: Path, releases: tuple[Release, Release]) -> Iterator[str]:
     with serving(environ, home / "server.log") as address:
         wait_until(lambda: _health(address)["num_workers"] == 2, what="both workers")
         yield address
-
-
-@pytest.fixture(scope="module")
-def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Keys, a small body limit and a rate limit."""
-    folder = tmp_path_factory.mktemp("guarded")
-    release = load_release(write_release(parts(), folder / "releases"))
-    entries = [_entry("shop", "predict", PREDICTING), _entry("operator", "admin", OPERATING)]
-    environ = service_environ(
-        folder / "home",
-        release,
-        FEDCHURN_SERVE_API_KEYS=",".join([*entries, _entry("busy", "predict", BUSY)]),
-        FEDCHURN_SERVE_MAX_BODY_BYTES=str(MAX_BODY_BYTES),
-        FEDCHURN_SERVE_RATE_LIMIT_PER_SECOND="0.001",
-        FEDCHURN_SERVE_RATE_LIMIT_BURST="40",
-    )
-    with serving(environ, folder / "server.log") as address:
-        yield address
-
-
-def _entry(name: str, scope: str, key: str) -> str:
-    return f"{name}:{scope}:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _health(url: str) -> dict[str, Any]:
@@ -196,56 +171,6 @@ def test_a_damaged_release_is_not_followed(
     finally:
         put_into_production(home, releases[0], "11")
     wait_until(lambda: _health(url)["status"] == "healthy", what="recovering")
-
-
-def test_each_key_opens_its_own_doors(guarded_url: str) -> None:
-    url = guarded_url
-    predicting, operating = {"x_api_key": PREDICTING}, {"authorization": f"Bearer {OPERATING}"}
-    for headers in ({}, {"x_api_key": "guess"}, {"authorization": "Basic eDp5"}):
-        status, answer = post(url, "/predict", PLAIN, **headers)
-        assert (status, answer["errors"][0]["rule"]) == (401, "unauthorized")
-        assert get(url, "/metrics", **headers)[0] == 401
-    assert post(url, "/predict", PLAIN, **predicting)[0] == 200
-    assert post(url, "/predict", {"features": PLAIN}, **predicting)[0] == 200
-    for path in ("/reload-model", "/feedback", "/webhook/drift-alert", "/check-drift"):
-        status, answer = post(url, path, {}, **predicting)
-        assert (status, answer["errors"][0]["rule"]) == (403, "forbidden")
-    assert post(url, "/predict", PLAIN, **operating)[0] == 403
-    assert post(url, "/reload-model", {}, **operating)[0] == 200
-    for headers in (predicting, operating):
-        assert get(url, "/metrics", **headers)[0] == 200
-    for path in ("/livez", "/readyz", "/health", "/ready", "/", "/docs", "/openapi.json"):
-        assert get(url, path)[0] == 200
-    assert get(url, "/openapi.json")[1]["paths"]["/predict"]["post"]["security"]
-
-
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predict/adaptive", "/feedback"])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_above_the_limit_is_refused(guarded_url: str, path: str, chunked: bool) -> None:
-    key = OPERATING if path == "/feedback" else PREDICTING
-    body = json.dumps({"City": "x" * MAX_BODY_BYTES}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n"
-    head += "Content-Type: application/json\r\n"
-    if chunked:
-        half = len(body) // 2
-        pieces = [b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:half], body[half:], b"")]
-        sent = [head.encode() + b"Transfer-Encoding: chunked\r\n\r\n", *pieces]
-    else:
-        sent = [head.encode() + b"Content-Length: %d\r\n\r\n" % len(body), body]
-    with socket.create_connection(_place(guarded_url), timeout=10) as connection:
-        for piece in sent:
-            connection.sendall(piece)
-        answer = _all(connection)
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["rule"] == "too_large"
-
-
-def test_one_busy_key_does_not_slow_the_others(guarded_url: str) -> None:
-    statuses = [post(guarded_url, "/predict", PLAIN, x_api_key=BUSY)[0] for _ in range(60)]
-    assert set(statuses) == {200, 429}
-    assert statuses == sorted(statuses)
-    assert post(guarded_url, "/predict", PLAIN, x_api_key=PREDICTING)[0] == 200
-    assert get(guarded_url, "/livez")[0] == 200
 
 
 def test_a_request_that_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
