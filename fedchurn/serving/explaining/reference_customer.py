@@ -19,6 +19,7 @@ from fedchurn.contract.conditions import Value
 from fedchurn.contract.schema import Column, Contract
 from fedchurn.encoding.encoder import Encoder, NumberEncoding
 from fedchurn.encoding.fit import histogram_quantiles
+from fedchurn.errors import IntegrityError
 from fedchurn.release.scorer import Scorer
 from fedchurn.serving.explaining.reference_customer_rules import obeying
 
@@ -45,7 +46,31 @@ def reference_customer(scorer: Scorer, reference: Mapping[str, Any]) -> Referenc
         scorer: gives the contract, and medians (its encoder's ``fill``) that ``reference`` lacks.
         reference: the release's ``reference.json``; one without a column's histogram gives the
             first label of a category.
+
+    Raises:
+        IntegrityError: ``reference`` is of another format.
     """
+    contract = scorer.contract
+    try:
+        values, others = _typical_values(scorer, reference)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise IntegrityError(
+            f"no typical customer in it: {type(error).__name__} {error}",
+            where="reference.json",
+            next_step="train again with this version of Fedchurn",
+        ) from error
+    values = obeying(values, contract, others)
+    numbers = [np.nan if values[n] is None else values[n] for n in contract.number_columns]
+    codes = [_code(values[n], contract, n) for n in contract.coded_columns]
+    return ReferenceCustomer(
+        values, np.array(numbers, dtype=np.float64), np.array(codes, dtype=np.int32)
+    )
+
+
+def _typical_values(
+    scorer: Scorer, reference: Mapping[str, Any]
+) -> tuple[dict[str, Value], dict[str, tuple[Value, ...]]]:
+    """The typical value of each column, and others that it may take, the likeliest first."""
     contract = scorer.contract
     values: dict[str, Value] = {}
     others: dict[str, tuple[Value, ...]] = {}
@@ -56,12 +81,7 @@ def reference_customer(scorer: Scorer, reference: Mapping[str, Any]) -> Referenc
         else:
             values[name], *rest = _commonest_first(name, contract, reference)
             others[name] = tuple(rest) if column.kind == "category" else ()
-    values = obeying(values, contract, others)
-    numbers = [np.nan if values[n] is None else values[n] for n in contract.number_columns]
-    codes = [_code(values[n], contract, n) for n in contract.coded_columns]
-    return ReferenceCustomer(
-        values, np.array(numbers, dtype=np.float64), np.array(codes, dtype=np.int32)
-    )
+    return values, others
 
 
 def _median(name: str, column: Column, reference: Mapping[str, Any], encoder: Encoder) -> Value:

@@ -10,6 +10,7 @@ import pytest
 
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
+from fedchurn.errors import IntegrityError
 from fedchurn.release.scorer import Scorer
 from fedchurn.serving.explaining.reference_customer import reference_customer
 from fedchurn.serving.explaining.reference_customer_rules import obeying
@@ -103,6 +104,19 @@ def telco_row(**changes: Any) -> dict[str, Any]:
 
 def others(contract: Contract, **values: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
     return {**dict.fromkeys(contract.columns, ()), **values}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"pooled": []},
+        {"pooled": {"numbers": {"Tenure": {"missing": 0, "cells": [[0, 1]]}}}},  # no count
+        with_pooled("categories", "Device", {"cells": [1], "missing": 0}),  # two labels
+    ],
+)
+def test_a_reference_of_another_format_names_its_file(odd: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match=r"reference\.json"):
+        reference_customer(scorer(), odd)
 
 
 def test_an_obedient_row_stays() -> None:
