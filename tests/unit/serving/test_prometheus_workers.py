@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fedchurn.serving.metrics.prometheus_workers import resident_bytes
+from fedchurn.serving.metrics.prometheus_workers import forget_dead_workers, resident_bytes
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -125,3 +125,22 @@ def test_workers_add_up_and_survive_one_another(start: Callable[[], Worker]) -> 
 def test_resident_memory_of_this_process() -> None:
     measured = resident_bytes()
     assert measured is None or 2**20 < measured < 2**40
+
+
+def test_two_workers_may_forget_a_dead_one_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    left = tmp_path / f"gauge_livesum_{dead.pid}.db"
+    left.touch()
+    remove = os.remove
+
+    def too_late(path: str) -> None:
+        remove(path)  # by the other worker
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", too_late)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    forget_dead_workers()
+    assert not left.exists()
