@@ -136,10 +136,14 @@ def customer_id(row: Row, served: ServedRelease) -> str | None:
 
 
 def customer_text(value: object) -> str | None:
-    """A value of the id field as text, cut to 64 characters; None for what cannot be an id."""
+    """A value of the id field as text, cut to 64 characters; None for what cannot be an id.
+
+    Blank text is none either: customers of a file whose id column is empty are not one customer.
+    """
     if value is None or isinstance(value, dict | list):
         return None
-    return str(value)[:64]
+    text = str(value)
+    return text[:64] if text.strip() else None
 
 
 def _explained(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.bentos.shipped import Api
+from fedchurn.serving.examples import example_customers
+from tests.unit.bentos.shipped import Api, shipped_api
 from tests.unit.release.releases import parts
 
 ROW = {"Tenure": 4, "Cashback": 20.5, "Device": "Phone", "City": "Turin"}
@@ -154,6 +155,17 @@ def test_empty_cells_are_missing_values(api: Api) -> None:
     assert [(e["index"], e["field"], e["rule"]) for e in answer["errors"]] == [
         (1, "Cashback", "missing")
     ]
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_blank_id_names_no_customer(tmp_path: Any, text: str) -> None:
+    api = shipped_api(tmp_path, "ecommerce")
+    named = {**example_customers(api.served.contract)["typical"], "CustomerID": text}
+    assert api.post("/predict", json=named).json()["customer_id"] is None
+    template = api.get("/predict/template.csv").content
+    (answer,) = api.post("/predict/batch", content=template, headers=CSV).json()["predictions"]
+    assert answer["customer_id"] is None
+    api.close()
 
 
 @pytest.mark.parametrize(
