@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ def test_every_family_is_documented() -> None:
     table = families_table(service_metrics(CONTRACT).families.facts)
     documented = (PROJECT / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert table in documented, f"docs/metrics.md should hold this table:\n{table}"
+
+
+def test_documents_name_no_family_that_is_not_there() -> None:
+    known = {fact.name for fact in service_metrics(CONTRACT).families.facts}
+    for page in sorted((PROJECT / "docs").glob("*.md")):
+        named = set(re.findall(r"`(fedchurn_[a-z_]+?)[`{]", page.read_text(encoding="utf-8")))
+        assert named <= known, f"{page.name} names metrics that do not exist"
 
 
 def test_facts_are_those_of_the_metrics() -> None:
