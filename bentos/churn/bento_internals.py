@@ -21,6 +21,7 @@ from bentoml._internal.container import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.resource import system_resources
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from bentos.churn.lane.front import Opened
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class WithoutRows(logging.Filter):
-    """Leaves of exceptions their type and place; a refused body is not logged, its caller is told.
+    """Leaves of exceptions their type and place, for their words may quote a customer's row.
 
-    The words of an exception may quote a customer's row.
+    Bodies that are refused, or that their caller did not finish, are not logged at all.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,7 +43,7 @@ class WithoutRows(logging.Filter):
         record.args = (record.getMessage(), type(error).__name__, place)
         record.msg = "%s: %s\n%s"
         record.exc_info = None
-        return not isinstance(error, ValidationError)
+        return not isinstance(error, ValidationError | ClientDisconnect)
 
 
 _bentos_log = logging.getLogger("bentoml._internal.server.http_app")

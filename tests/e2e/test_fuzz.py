@@ -14,6 +14,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from bentos.churn.gate.access import ROUTES
 from fedchurn.contract.load import load_contract
 from fedchurn.release.load import load_release
 from fedchurn.release.write import ReleaseParts, write_release
-from tests.e2e.served import get, post, service_environ, serving
+from tests.e2e.served import get, post, service_environ, serving, wait_until
 from tests.unit.bentos.shipped import release_parts
 from tests.unit.release.releases import parts
 
@@ -316,11 +317,24 @@ def test_requests_in_a_row_are_answered_in_their_order(shop: Service) -> None:
     assert _sent(shop, stay + unknown + stay + _get(b"/livez")) == [200, 404, 200, 200]
 
 
-def test_a_caller_who_leaves_harms_nobody(shop: Service) -> None:
-    for part in (b"POST /predict HTTP/1.1\r\n", _post(PLAIN)[:-5], _post(PLAIN)):
+def test_a_caller_who_leaves_harms_nobody_and_counts_as_no_fault(shop: Service) -> None:
+    def count(status: str) -> float:
+        pattern = rf'^http_requests_total\{{.*status="{status}"\}} (\S+)$'
+        found = re.findall(pattern, get(shop.url, "/metrics")[1], re.MULTILINE)
+        return sum(map(float, found))
+
+    before = count("499")
+    for path in TAKERS:
         with socket.create_connection(shop.place, timeout=10) as connection:
-            connection.sendall(part)
+            connection.sendall(_post(PLAIN, path.encode())[:-5])
+            time.sleep(0.05)  # the answer has begun to be worked out
+    wait_until(lambda: count("499") == before + len(TAKERS), what="counting those who left")
+    assert count("500") == 0
+    for content in (b"POST /predict HTTP/1.1\r\n", _post(PLAIN)):
+        with socket.create_connection(shop.place, timeout=10) as connection:
+            connection.sendall(content)
     assert _sent(shop, _post(PLAIN)) == [200]
+    assert "ClientDisconnect" not in shop.log.read_text()
 
 
 def test_made_up_paths_do_not_become_series(shop: Service) -> None:

@@ -129,6 +129,8 @@ class Gate:
                 raise
         if guard.too_large and not guard.started:
             await _send(self.too_large(scope), send)
+        elif not guard.left:  # BentoML loses exceptions of its own pages, such as /metrics
+            await self._excuse(scope, guard, send)
 
     async def _excuse(self, scope: Scope, guard: Guard, send: Send) -> None:
         """Answer in place of an application that broke down before it answered."""

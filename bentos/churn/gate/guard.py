@@ -36,10 +36,12 @@ class Guard:
         self._replaced = False
         self.started = False
         self.too_large = False
+        self.left = False  # nobody waits for the answer
 
     async def receive(self) -> Message:
         """The next message of the request."""
         message = await self._receive()
+        self.left = self.left or message["type"] == "http.disconnect"
         self._bytes_left -= len(message.get("body", b""))
         if self._bytes_left < 0:
             self.too_large = True

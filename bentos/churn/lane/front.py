@@ -136,20 +136,25 @@ async def _serve_the_long_way(
 
 
 class _Watched:
-    """One request's messages, for its status and sizes; 499 when nobody waited for the answer."""
+    """One request's messages, for its status and sizes; 499 when nobody waited for the answer.
+
+    What is answered to somebody who has left is nobody's success, and no fault of the service.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self.status = 499
+        self._left = False
         self.request_bytes = self.response_bytes = 0
 
     async def receive(self) -> Message:
         message = await self._receive()
+        self._left = self._left or message["type"] == "http.disconnect"
         self.request_bytes += len(message.get("body", b""))
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and not self._left:
             self.status = message["status"]
         self.response_bytes += len(message.get("body", b""))
         await self._send(message)

@@ -472,6 +472,17 @@ def test_a_defect_is_a_500_without_a_traceback_for_the_caller(app: Any) -> None:
     assert b"defect" not in answered.body
 
 
+def test_a_page_that_ends_without_an_answer_is_a_500_and_a_caller_who_left_gets_none() -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    gate = Gate(silent, KNOWN, read_api_keys([]), None, ServingSettings())
+    answered = ask(gate, "GET", "/status")
+    assert (answered.status, answered.error["rule"]) == (500, "unexpected")
+    with pytest.raises(ValueError, match="not enough values"):  # nothing was sent
+        ask(gate, "GET", "/status", chunks=())
+
+
 # ------------------------------------------------------------------ logs
 
 
