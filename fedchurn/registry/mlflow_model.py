@@ -24,7 +24,7 @@ _KNOWN_WARNINGS = (
     "Operation with range is deprecated",  # mlflow/models/utils.py, pandas 4
     "__array__ implementation doesn't accept a copy",  # keras/src/backend/tensorflow/core.py
 )
-_METRIC_TAGS = ("accuracy", "f1_score", "roc_auc")
+_METRIC_TAGS = ("accuracy", "f1", "roc_auc")
 
 
 def register_release(

@@ -211,5 +211,5 @@ class StateSeries:
 
 
 def _f1_score(card: Card) -> str:
-    value = card.metrics.get("f1_score")
+    value = card.metrics.get("f1")
     return _UNKNOWN if value is None else f"{value:.4f}"

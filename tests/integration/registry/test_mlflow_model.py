@@ -90,6 +90,7 @@ def check_tags(run: TrackedRun, folder: Path) -> None:
     assert found is not None
     assert (found.release_id, found.run_id) == (folder.name, run.run_id)
     assert found.tags["accuracy"] == "0.894000"
+    assert found.tags["f1"] == "0.630000"
     assert found.tags["participants"] == "north, south"
     assert found.tags["contract"] == "shop"
     assert found.tags["is_sample"] == "true"

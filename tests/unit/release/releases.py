@@ -71,7 +71,7 @@ def card(**changes: Any) -> Card:
             RoundRecord(1, ("north", "south")),
             RoundRecord(2, ("north",), {"south": "no answer in 600 s"}),
         ),
-        "metrics": {"accuracy": 0.894, "f1_score": 0.63, "roc_auc": 0.899},
+        "metrics": {"accuracy": 0.894, "f1": 0.63, "roc_auc": 0.899},
         "client_metrics": {"north": {"roc_auc": 0.9}, "south": {"roc_auc": float("nan")}},
         "baselines": {"majority": {"accuracy": 0.83}},
         "threshold": 0.31,
