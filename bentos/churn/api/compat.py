@@ -12,7 +12,7 @@ from bentos.churn.api.answers_status import ModelInfo
 from fedchurn.release.card import Metrics
 from fedchurn.serving.served_release import ServedRelease
 
-MODEL_NAME = "churn_prediction_model"  # as fedchurn.registry calls the registered model
+_MODEL, _UNSUFFIXED = "churn_prediction_model", "ecommerce"  # as fedchurn.settings names models
 _PREPROCESSING = "encoder of the release: missing flags, truncated lines, one input per label"
 _SAME_METRIC = {"f1_score": "f1", "avg_precision": "pr_auc", "cohen_kappa": "kappa"}
 
@@ -23,9 +23,10 @@ def model_info(served: ServedRelease, num_predictions: int) -> ModelInfo:
     card = release.card
     found = card.metrics
     run_id = card.mlflow_run_id or None
+    name = model_name(card.contract)
     return ModelInfo(
-        model_name=MODEL_NAME,
-        model_registry_name=MODEL_NAME,
+        model_name=name,
+        model_registry_name=name,
         model_version=served.version,
         current_version=served.version,
         version=served.version,
@@ -74,6 +75,11 @@ def model_info(served: ServedRelease, num_predictions: int) -> ModelInfo:
         predictions_made=num_predictions,
         total_predictions=num_predictions,
     )
+
+
+def model_name(contract: str) -> str:
+    """The registered model of a contract, as settings name it unless they say otherwise."""
+    return _MODEL if contract == _UNSUFFIXED else f"{_MODEL}_{contract}"
 
 
 def model_type(served: ServedRelease) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fedchurn.settings import Settings, TrackingSettings
 from tests.unit.bentos.shipped import Api, shipped_api
 
 SHOP = {
@@ -229,3 +230,12 @@ def test_bands_are_those_of_the_contract(apis: dict[str, Api]) -> None:
         probability = answer["churn_probability"]
         wanted = "Low" if probability < bands[0] else "Medium" if probability < bands[1] else "High"
         assert answer["risk_level"] == wanted
+
+
+@pytest.mark.parametrize("contract", ["ecommerce", "telco", "telecom"])
+def test_the_registered_model_is_named_as_the_registry_names_it(
+    apis: dict[str, Api], contract: str
+) -> None:
+    settings = Settings.model_construct(tracking=TrackingSettings())
+    found = apis[contract].get("/model-info").json()
+    assert found["model_name"] == found["model_registry_name"] == settings.model_name(contract)
