@@ -2,18 +2,30 @@
 
 A request only appends to a list; a thread hands what has gathered to the sinks, some times a
 second. So a slow disk slows no answer, and counters cost nothing per request.
+
+While the thread works, requests wait for the interpreter's lock: many records at once would make
+the slowest percent of answers slow. So when there is much to do, it is done in smaller bites.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from fedchurn.serving.fallback.switch_log import place
+from fedchurn.serving.rare_message import RareMessage
 from fedchurn.serving.records import PredictionRecord
 
 logger = logging.getLogger("bentoml.churn.recorder")
+
+_WAIT_SECONDS = 2.0  # for another flush; a disk that hangs must not collect the callers of /health
+_STOP_SECONDS = 10.0
+
+_BITE_RECORDS = 200  # about a millisecond of work
+_LOOK_SECONDS = 0.01
 
 
 class Sink(Protocol):
@@ -27,7 +39,7 @@ class Sink(Protocol):
 
 
 class Recorder:
-    """Gathers records and hands them to sinks every ``interval_seconds``.
+    """Gathers records and hands them to sinks every ``interval_seconds``, or when many wait.
 
     ``record`` is safe from any thread. More than ``max_pending`` records that wait (the sinks are
     too slow) are dropped, newest first, and counted in ``num_dropped``.
@@ -43,6 +55,8 @@ class Recorder:
         self._flushing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failures = {id(sink): RareMessage() for sink in self._sinks}
+        self._num_lost = dict.fromkeys(self._failures, 0)
         self.num_dropped = 0
 
     def record(self, record: PredictionRecord) -> None:
@@ -54,14 +68,21 @@ class Recorder:
             self.num_dropped += 1
 
     def flush(self) -> None:
-        """Hand everything that waits to the sinks, now and in this thread."""
-        with self._flushing:
+        """Hand everything that waits to the sinks, now and in this thread.
+
+        While another thread's flush hangs in a sink, this gives up after two seconds.
+        """
+        if not self._flushing.acquire(timeout=_WAIT_SECONDS):
+            return
+        try:
             # Cut by length: a record that arrives meanwhile stays for the next flush.
             pending = self._pending
             taken = pending[:]
             del pending[: len(taken)]
             for sink in self._sinks:
                 self._hand_over(sink, taken)
+        finally:
+            self._flushing.release()
 
     def start(self) -> None:
         """Flush regularly, until ``stop``."""
@@ -69,20 +90,30 @@ class Recorder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Flush a last time and close the sinks."""
+        """Flush a last time and close the sinks; a sink that hangs is left behind."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
         self.flush()
         for sink in self._sinks:
-            sink.close()
+            try:
+                sink.close()
+            except Exception as error:  # the others have something to close as well
+                logger.error("%s was not closed: %s", type(sink).__name__, place(error))
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval_seconds):
-            self.flush()
+        due_seconds = time.monotonic() + self._interval_seconds
+        while not self._stopping.wait(min(_LOOK_SECONDS, self._interval_seconds)):
+            if len(self._pending) >= _BITE_RECORDS or time.monotonic() >= due_seconds:
+                self.flush()
+                due_seconds = time.monotonic() + self._interval_seconds
 
     def _hand_over(self, sink: Sink, records: Sequence[PredictionRecord]) -> None:
         try:
             sink.take(records)
-        except Exception:  # a broken sink must not stop the others, nor the next flush
-            logger.exception("%s lost %d records", type(sink).__name__, len(records))
+        except Exception as error:  # a broken sink must not stop the others, nor the next flush
+            self._num_lost[id(sink)] += len(records)
+            if self._failures[id(sink)].add():
+                # Never the error's message, which may quote a customer's row.
+                name, num_lost = type(sink).__name__, self._num_lost[id(sink)]
+                logger.error("%s has lost %d records so far: %s", name, num_lost, place(error))

@@ -31,7 +31,24 @@ class Kept:
 
 class Broken(Kept):
     def take(self, records: Sequence[PredictionRecord]) -> None:
-        raise OSError("no space left")
+        raise ValueError("could not convert 'Ada Lovelace'")
+
+    def close(self) -> None:
+        raise ValueError("could not close the file of 'Ada Lovelace'")
+
+
+class Hanging(Kept):
+    """A disk that does not come back while ``is_away`` is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = threading.Lock()
+        self.is_reached = threading.Event()
+
+    def take(self, records: Sequence[PredictionRecord]) -> None:
+        self.is_reached.set()
+        with self.is_away:
+            super().take(records)
 
 
 def record(number: int) -> PredictionRecord:
@@ -58,7 +75,43 @@ def test_a_broken_sink_is_told_of_and_the_next_one_is_served(
     with caplog.at_level(logging.ERROR):
         recorder.flush()
     assert kept.taken == [1]
-    assert "Broken lost 1 records" in caplog.text
+    assert "Broken has lost 1 records so far: ValueError in take" in caplog.text
+
+
+def test_a_broken_sink_is_told_of_once_and_quotes_no_row(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder([Broken()])
+    for number in range(100):
+        recorder.record(record(number))
+        recorder.flush()
+    assert len(caplog.records) == 1
+    assert "Ada" not in caplog.text
+
+
+def test_a_sink_that_cannot_be_closed_leaves_none_open(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept()
+    Recorder([Broken(), kept]).stop()
+    assert kept.is_closed
+    assert "Broken was not closed" in caplog.text
+    assert "Ada" not in caplog.text
+
+
+def test_who_asks_for_a_flush_does_not_wait_for_a_disk_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fedchurn.serving.recorder._WAIT_SECONDS", 0.01)
+    hanging = Hanging()
+    recorder = Recorder([hanging])
+    recorder.record(record(1))
+    with hanging.is_away:
+        first = threading.Thread(target=recorder.flush)
+        first.start()
+        hanging.is_reached.wait()
+        recorder.record(record(2))
+        recorder.flush()  # comes back
+        assert hanging.taken == []
+    first.join()
+    recorder.flush()
+    assert hanging.taken == [1, 2]
 
 
 def test_what_does_not_fit_is_dropped_and_counted() -> None:
