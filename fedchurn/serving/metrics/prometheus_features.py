@@ -64,8 +64,8 @@ class _Text:
 class FeatureSeries:
     """Feature metrics of the contract that a worker started with.
 
-    A release that is loaded later may have other columns: those with a known name are counted on,
-    new ones only after a restart.
+    A release that is loaded later may have other columns: those of a known name and kind are
+    counted on, others only after a restart.
     """
 
     def __init__(self, contract: Contract, families: Families) -> None:
@@ -96,7 +96,11 @@ class FeatureSeries:
             return known[1]
         if len(self._layouts) >= _KEPT_CONTRACTS:
             self._layouts.clear()
-        layout = [(i, n) for i, n in enumerate(contract.columns) if n in self._features]
+        layout = [
+            (place, name)
+            for place, (name, column) in enumerate(contract.columns.items())
+            if type(self._features.get(name)) is _family(column)
+        ]
         self._layouts[id(contract)] = (contract, layout)
         return layout
 
@@ -127,6 +131,12 @@ def label_name(column: str) -> str:
 def _snake(text: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_") or "column"
+
+
+def _family(column: Column) -> type[_Feature]:
+    if column.is_number:
+        return _Number
+    return _Text if column.kind == "text" else _Category
 
 
 def _feature(column: Column, name: str, title: str, families: Families) -> _Feature:

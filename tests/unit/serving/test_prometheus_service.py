@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from fedchurn.contract.schema import Column
 from fedchurn.serving.metrics.prometheus_features import feature_names
 from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from fedchurn.serving.served_release import ServedRelease
@@ -164,6 +165,22 @@ def test_a_release_with_other_columns_is_counted_where_names_agree(
     assert _sum(registry, "feature_tenure_sum") == 24
     assert _sum(registry, "feature_device_total", device="Computer") == 1
     assert _sum(registry, "feature_device_total", device="Phone") == 0
+
+
+def test_a_release_with_a_column_of_another_kind_is_counted_but_for_that_column(
+    metrics: ServiceMetrics, registry: CollectorRegistry, champion: ServedRelease
+) -> None:
+    labels = Column(kind="category", categories=("new", "old"))
+    columns = {**CONTRACT.columns, "Tenure": labels, "Device": CONTRACT.columns["Cashback"]}
+    later = SimpleNamespace(
+        role="champion", contract=CONTRACT.model_copy(update={"columns": columns})
+    )
+    metrics.take([record(champion, served=later, values=("new", 99.5, 1.0, None))])
+    assert _sum(registry, "predictions_total") == 1
+    assert _sum(registry, "feature_tenure_count") == 0
+    assert _sum(registry, "feature_device_total") == 0
+    assert _sum(registry, "feature_cashback_count") == 1
+    assert _sum(registry, "fedchurn_feature_missing_total", feature="City") == 1
 
 
 def test_warnings_and_problems_count_by_field_and_rule(
