@@ -14,8 +14,10 @@ import msgspec
 
 from bentos.churn.api.answers import prediction_fields
 from fedchurn.serving.answering import customer_text
+from fedchurn.serving.fallback.switch_log import place
 from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.prediction_ids import PredictionIds
+from fedchurn.serving.rare_message import RareMessage
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.records import Answer, PredictionRecord
 from fedchurn.serving.tracing.tracing import NoTracing, Tracing
@@ -50,6 +52,7 @@ class FastLane:
         self._new_id = ids.new
         self._is_due = None if isinstance(tracing, NoTracing) else tracing.due
         self._explain = explain
+        self._failures = RareMessage()
 
     def answer(self, body: bytes, endpoint: str, started: float) -> bytes | None:
         """The JSON answer to ``body``, or None when the long way must be taken.
@@ -65,10 +68,15 @@ class FastLane:
             return None
         try:
             found = served.quick.score(body)
-        except Exception:  # a defect of the tables; the long way does without them
-            logger.exception("a row could not be scored the short way")
+        except Exception as error:  # a defect of the tables; the long way does without them
+            if num_rows := self._failures.add():  # its message may quote the row
+                told = "%d rows could not be scored the short way: %s"
+                logger.error(told, num_rows, place(error))
             return None
         if found is None or not math.isfinite(found.probability):
+            return None
+        # Asked last: what goes the long way in any case is drawn for there.
+        if self._is_due is not None and self._is_due():
             return None
         record = PredictionRecord(
             time.time(),
@@ -95,5 +103,4 @@ class FastLane:
             or (state.ab_fraction > 0 and state.challenger is not None)
             or self._explain
             or state.champion.release.contract.explain_by_default
-            or (self._is_due is not None and self._is_due())
         )
