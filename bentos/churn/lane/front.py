@@ -164,7 +164,7 @@ def _is_json(scope: Scope) -> bool:
     """Whether the body is said to be JSON, or nothing is said."""
     for name, value in scope["headers"]:
         if name == b"content-type":
-            return bool(value.startswith(b"application/json"))
+            return bool(value.partition(b";")[0].rstrip() == b"application/json")
     return True
 
 

@@ -129,7 +129,13 @@ def test_other_paths_and_a_closed_lane_go_the_long_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("application/json; charset=utf-8", 200), ("text/csv", 201)]
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 200),
+        ("application/json ;charset=utf-8", 200),
+        ("application/jsonlines", 201),
+        ("text/csv", 201),
+    ],
 )
 def test_only_json_takes_the_lane(kind: str, status: int) -> None:
     headers = {"content-type": kind}
