@@ -17,16 +17,21 @@ from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.quick_row import QuickScorer
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.served_release import ServedRelease
-from fedchurn.serving.tracing.tracing import NoTracing
+from fedchurn.serving.tracing.tracing import NO_SPAN, NoTracing, Span, Tracing
 from tests.unit.serving.predictions import served
 from tests.unit.serving.served import ROW
 
 
-class Drawing(NoTracing):
-    """Tracing of which the draws are counted."""
+class Drawing:
+    """Tracing that draws what it is told, and nothing twice."""
 
     def __init__(self, draws: Iterable[bool]) -> None:
         self._draws = iter(draws)
+
+    def request(self) -> Span:
+        return NO_SPAN
+
+    def close(self, timeout_seconds: float = 2.0) -> None: ...
 
     def due(self) -> bool:
         return next(self._draws)
@@ -42,7 +47,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> ServedRelease:
     return served(tmp_path_factory.mktemp("releases"))
 
 
-def lane(champion: ServedRelease, tracing: NoTracing | None = None) -> FastLane:
+def lane(champion: ServedRelease, tracing: Tracing | None = None) -> FastLane:
     live = Live(Serving(champion))
     return FastLane(live, Recorder([]), PredictionIds(), tracing or NoTracing())
 
