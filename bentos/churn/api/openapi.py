@@ -22,7 +22,8 @@ from bentos.churn.api.answers_status import (
     Ready,
     Reload,
 )
-from bentos.churn.api.bodies import MAX_ROWS
+from bentos.churn.api.bodies import CSV, MAX_ROWS
+from bentos.churn.api.csv_tables import template
 from bentos.churn.api.findings import Errors
 from bentos.churn.api.openapi_operations import ERRORS, OPERATIONS, Operation
 from bentos.churn.gate.access import ROUTES, Access
@@ -54,6 +55,16 @@ _ANSWERS = (
     Performance,
 )
 _REF = "#/components/schemas/"
+# Harmless when sent from the page: nobody's customer, an alert that is over, what is wanted anyway.
+_FIXED_EXAMPLES: dict[str, Schema] = {
+    "feedback": {"customer_id": "example", "label": 1, "happened_at": "2026-03-01"},
+    "alert": {
+        "version": "4",
+        "status": "resolved",
+        "alerts": [{"status": "resolved", "labels": {"alertname": "Example"}}],
+    },
+    "reload": {},
+}
 
 
 def openapi_document(contract: Contract, *, keys_needed: bool) -> Schema:
@@ -180,6 +191,8 @@ def _content(request: dict[str, Any], contract: Contract) -> Schema:
     found: Schema = {}
     for media, schema in request.items():
         found[media] = {"schema": schema}
+    if CSV in request:
+        found[CSV]["examples"] = {"template": {"value": template(contract)}}
     if request.get("application/json", {}).get("x-examples"):
         shape = request["application/json"]["x-examples"]
         schema = {k: v for k, v in request["application/json"].items() if k != "x-examples"}
@@ -188,6 +201,8 @@ def _content(request: dict[str, Any], contract: Contract) -> Schema:
 
 
 def _examples(contract: Contract, shape: str) -> Schema:
+    if shape in _FIXED_EXAMPLES:
+        return {shape: {"value": _FIXED_EXAMPLES[shape]}}
     customers = example_customers(contract)
     if shape == "batch":
         return {"batch": {"value": {"customers": list(customers.values())}}}

@@ -29,7 +29,7 @@ class Operation:
 
     Attributes:
         answers: schema of a success by media type.
-        request: schema of the body by media type; ``x-examples`` asks for examples.
+        request: schema of the body by media type; ``x-examples`` names examples of JSON.
         errors: statuses beside those that follow from body and access.
         other_answers: statuses whose answer has another shape.
         is_bentos_own: answered by BentoML itself.
@@ -179,7 +179,7 @@ OPERATIONS = (
         "predictions",
         "Rows of concurrent requests, answered together",
         _ROWS,
-        request={"application/json": _ROWS_SENT},
+        request={"application/json": {**_ROWS_SENT, "x-examples": "batch"}},
         is_bentos_own=True,
         errors=(400, 500, 503, 504),
         description="BentoML's adaptive batching: one entry per row, an answer or its errors.",
@@ -197,7 +197,7 @@ OPERATIONS = (
         "monitoring",
         "What really happened to a customer",
         _json("FeedbackReceipt"),
-        request=_body("Feedback"),
+        request=_body("Feedback", examples="feedback"),
         errors=(409,),
     ),
     _post(
@@ -238,7 +238,7 @@ OPERATIONS = (
         "monitoring",
         "Take an alert from Alertmanager",
         _json("AlertReceipt"),
-        request=_body("Alert"),
+        request=_body("Alert", examples="alert"),
     ),
     _get(
         "/fallback-stats",
@@ -270,7 +270,7 @@ OPERATIONS = (
         "release",
         "Serve the release in production, or one that is named",
         _json("Reload"),
-        request=_body("ReloadRequest"),
+        request=_body("ReloadRequest", examples="reload"),
         request_required=False,
         errors=(409,),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -87,13 +88,18 @@ def test_examples_are_answered_as_the_document_says(api: Api) -> None:
         content = methods.get("post", {}).get("requestBody", {}).get("content", {})
         for media, described in content.items():
             schema = validator(document, described["schema"])
+            assert ("examples" in described) is (media != "multipart/form-data")
             for example in described.get("examples", {}).values():
                 schema.validate(example["value"])
-                answer = api.post(path, json=example["value"])
-                assert (media, answer.status_code) == ("application/json", 200)
-                validator(document, _answer_schema(methods["post"], 200)).validate(answer.json())
                 num_examples += 1
-    assert num_examples == 5
+                if path in BENTOS_OWN:
+                    continue  # asked in tests/e2e
+                sent = example["value"]
+                content = sent if isinstance(sent, str) else json.dumps(sent)
+                answer = api.post(path, content=content, headers={"content-type": media})
+                assert (path, media, answer.status_code) == (path, media, 200)
+                validator(document, _answer_schema(methods["post"], 200)).validate(answer.json())
+    assert num_examples == 10
 
 
 @pytest.mark.parametrize(

@@ -49,29 +49,60 @@ function bodyOf(page, content) {
   return part;
 }
 
+function asked(parameter) {
+  const choices = parameter.schema.enum
+    || (parameter.schema.type === "boolean" ? ["true", "false"] : null);
+  const input = element(choices ? "select" : "input");
+  if (choices) input.append(...["", ...choices].map((choice) => element("option", choice)));
+  input.name = parameter.name;
+  const needed = parameter.required ? " " : " (optional) ";
+  return element("label", "", marked("span", "path", parameter.name + needed), input,
+    element("span", parameter.description || ""));
+}
+
+function bodyForm(contents) {
+  const kind = element("select");
+  kind.append(...contents.map(([media]) => element("option", media)));
+  kind.setAttribute("aria-label", "type of the request body");
+  const body = element("textarea");
+  body.setAttribute("aria-label", "request body");
+  function example() {
+    const found = Object.values(contents[kind.selectedIndex][1].examples)[0].value;
+    body.value = typeof found === "string" ? found : JSON.stringify(found, null, 2);
+  }
+  kind.addEventListener("change", example);
+  example();
+  return { kind, body };
+}
+
 function trial(path, method, operation) {
   const part = element("section");
-  const example = Object.values(
-    operation.requestBody?.content?.["application/json"]?.examples || {})[0];
-  const body = element("textarea");
-  body.value = example ? JSON.stringify(example.value, null, 2) : "";
-  body.setAttribute("aria-label", "request body");
+  const labels = (operation.parameters || []).map(asked);
+  const contents = Object.entries(operation.requestBody?.content || {})
+    .filter(([, content]) => content.examples);
+  const form = contents.length ? bodyForm(contents) : null;
   const button = element("button", "Send");
   const answer = element("pre");
   button.addEventListener("click", async () => {
-    const headers = { "content-type": "application/json" };
+    const headers = form ? { "content-type": form.kind.value } : {};
     const key = document.getElementById("key").value;
     if (key) headers["x-api-key"] = key;
-    const sent = method === "post" ? { method, headers, body: body.value } : { headers };
+    const given = labels.map((label) => label.querySelector("input, select"))
+      .filter((input) => input.value).map((input) => [input.name, input.value]);
+    const query = given.length ? `?${new URLSearchParams(given)}` : "";
+    const sent = { method: method.toUpperCase(), headers };
+    if (form) sent.body = form.body.value;
     try {
-      const response = await fetch(path.slice(1) || "./", sent);
+      const response = await fetch((path.slice(1) || "./") + query, sent);
       const text = await response.text();
       answer.textContent = `${response.status}\n${pretty(text)}`;
     } catch (error) {
       answer.textContent = String(error);
     }
   });
-  if (method === "post") part.append(body);
+  part.append(...labels);
+  if (contents.length > 1) part.append(form.kind);
+  if (form) part.append(form.body);
   part.append(button, answer);
   return part;
 }
