@@ -18,6 +18,7 @@ from fedchurn.errors import nearest, nearest_match
 from fedchurn.serving.examples import example_customers
 
 _MAX_COLUMNS = 1000
+_NUM_REASONS = 3  # strongest ones in a cell; the JSON answer has them all
 _DELIMITERS = (",", ";", "\t")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # as OWASP lists them
 _ANSWERED = (
@@ -60,7 +61,9 @@ def write_csv(batch: Batch, answers: Answers, contract: Contract) -> str:
     sent = _columns(batch, contract)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow([*map(cell, sent), *_ANSWERED, "recommendations", "warnings", "errors"])
+    writer.writerow(
+        [*map(cell, sent), *_ANSWERED, "reasons", "recommendations", "warnings", "errors"]
+    )
     answered = {p.customer_index: p for p in answers.predictions}
     wrong = _by_index(answers.errors)
     for index, row in enumerate(batch.rows):
@@ -164,10 +167,12 @@ def _columns(batch: Batch, contract: Contract) -> list[str]:
 
 def _answer_cells(prediction: Prediction | None) -> list[str]:
     if prediction is None:
-        return [""] * (len(_ANSWERED) + 2)
+        return [""] * (len(_ANSWERED) + 3)
+    reasons: Any = prediction.feature_contributions
     advice: Any = prediction.recommendations
     return [
         *(cell(getattr(prediction, name)) for name in _ANSWERED),
+        cell("; ".join(r.reason for r in reasons[:_NUM_REASONS]) if reasons else None),
         cell("; ".join(advice) if advice is not UNSET else None),
         cell("; ".join(warning.message for warning in prediction.warnings)),
     ]

@@ -183,6 +183,19 @@ def test_answers_as_a_file(api: Api, how: dict[str, Any]) -> None:
     assert "impossible" in bad["errors"]
 
 
+def test_a_file_says_why_and_what_to_do_when_asked(api: Api) -> None:
+    body = {"customers": [ROW, BAD]}
+    (told,) = api.post("/predict/batch?explain=true", json=body).json()["predictions"]
+    answer = api.post("/predict/batch?explain=true&format=csv", json=body)
+    good, bad = csv.DictReader(io.StringIO(answer.text))
+    strongest = [one["reason"] for one in told["feature_contributions"][:3]]
+    assert good["reasons"] == "; ".join(strongest) != ""
+    assert good["recommendations"] == "; ".join(told["recommendations"])
+    assert (bad["reasons"], bad["recommendations"]) == ("", "")
+    (plain, _) = csv.DictReader(io.StringIO(api.post("/predict/batch?format=csv", json=body).text))
+    assert plain["reasons"] == ""
+
+
 def test_no_cell_of_an_answer_is_a_formula(api: Api) -> None:
     risky = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", " =1"]
     body = {"customers": [{**ROW, "City": text} for text in risky]}
