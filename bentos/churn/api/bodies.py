@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from bentos.churn.api.findings import Finding, Refused, refused, shortened
@@ -25,6 +26,7 @@ CSV = "text/csv"
 MULTIPART = "multipart/form-data"
 
 Row = Mapping[str, Any]
+_SMALL_BYTES = 65_536  # up to here JSON is read within a millisecond, thus by the event loop
 _decode = msgspec.json.Decoder().decode
 _FLAGS = ("include_probabilities", "include_explanations")
 
@@ -68,6 +70,22 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect:
         raise refused(400, "unreadable_body", "the caller left before the body was whole") from None
     return b"".join(chunks)
+
+
+async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+    """The whole body as ``read_object`` reads it; a large one does not hold up other requests.
+
+    Raises:
+        Refused: see ``read_body`` and ``read_object``.
+    """
+    return await object_in(await read_body(request, max_bytes))
+
+
+async def object_in(body: bytes) -> dict[str, Any]:
+    """The same of a body that has been read."""
+    if len(body) <= _SMALL_BYTES:
+        return read_object(body)
+    return await run_in_threadpool(read_object, body)
 
 
 def media_type(request: Request, *accepted: str) -> str:
@@ -190,6 +208,11 @@ def accepted_fields(contract: Contract) -> set[str]:
     return others | contract.columns.keys()
 
 
+def known_fields(contract: Contract) -> list[str]:
+    """Names that a mistyped field may have meant: the id and the columns, in their order."""
+    return [*([contract.id.column] if contract.id else []), *contract.columns]
+
+
 def not_a_customer(row: object, index: int) -> Finding:
     """Why something in a list of customers is none."""
     message = "a customer must be an object with the fields of the contract"
@@ -236,9 +259,9 @@ def _num_names(found: object) -> int:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"the name {shortened(twice, 60)!r} comes twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {shortened(name, 60)!r} comes twice")
+        found[name] = value
     return found

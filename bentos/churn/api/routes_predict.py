@@ -31,8 +31,9 @@ from bentos.churn.api.bodies import (
     customer_in,
     media_type,
     not_a_customer,
+    object_in,
     read_body,
-    read_object,
+    read_json,
     shape_of,
 )
 from bentos.churn.api.csv_tables import read_csv, template, write_csv
@@ -84,7 +85,7 @@ class PredictRoutes:
         started = time.perf_counter()
         parts = self.parts()
         media_type(request, JSON)
-        body = read_object(await read_body(request, parts.settings.max_body_bytes))
+        body = await read_json(request, parts.settings.max_body_bytes)
         contract = parts.live.state.champion.contract
         if shape_of(body, contract) == "customers":
             batch = batch_in(body, contract)
@@ -98,7 +99,7 @@ class PredictRoutes:
         started = time.perf_counter()
         parts = self.parts()
         media_type(request, JSON)
-        body = read_object(await read_body(request, parts.settings.max_body_bytes))
+        body = await read_json(request, parts.settings.max_body_bytes)
         row = customer_in(body, parts.live.state.champion.contract)
         return await self._single(request, row, parts, started)
 
@@ -113,7 +114,7 @@ class PredictRoutes:
         if kind == MULTIPART:
             body = await _uploaded(request, body)
         if kind == JSON:
-            batch = batch_in(read_object(body), contract)
+            batch = batch_in(await object_in(body), contract)
         else:
             batch = await run_in_threadpool(read_csv, body, contract)
         return await self._batch(request, batch, parts, started)
@@ -133,7 +134,7 @@ class PredictRoutes:
         question = Question(_path(request), started, by_default if asked is None else asked)
         answer = await run_in_threadpool(parts.answering.one, row, question)
         if isinstance(answer, Refusal):
-            known = parts.live.state.champion.contract.columns
+            known = known_fields(parts.live.state.champion.contract)
             raise Refused(422, [finding(problem, known) for problem in answer.problems])
         return answered(_fields(question)(answer))
 
@@ -169,7 +170,7 @@ def answer_batch(batch: Batch, parts: ApiParts, question: Question) -> Answers:
     places = [i for i in range(len(batch.rows)) if _is_row(batch, i)]
     results = parts.answering.many([batch.rows[i] for i in places], question)
     fields = _fields(question)
-    known = served.contract.columns
+    known = known_fields(served.contract)
     predictions: list[Prediction] = []
     for index, result in zip(places, results, strict=True):
         if isinstance(result, Answer):

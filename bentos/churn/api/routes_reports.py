@@ -19,7 +19,7 @@ from bentos.churn.api.answers_reports import (
     FeedbackReceipt,
 )
 from bentos.churn.api.answers_status import Reload
-from bentos.churn.api.bodies import JSON, media_type, read_body, read_object
+from bentos.churn.api.bodies import JSON, media_type, object_in, read_body, read_json
 from bentos.churn.api.endpoints import answered
 from bentos.churn.api.findings import Finding, Refused, finding, refused
 from bentos.churn.api.parts import ApiParts
@@ -58,7 +58,7 @@ class ReportRoutes:
         """What really happened to a customer, as a JSON body."""
         parts = self._parts()
         media_type(request, JSON)
-        given = read_object(await read_body(request, parts.settings.max_body_bytes))
+        given = await read_json(request, parts.settings.max_body_bytes)
         return await run_in_threadpool(_take_feedback, parts, given)
 
     async def feedback_by_query(self, request: Request) -> Response:
@@ -94,7 +94,7 @@ class ReportRoutes:
         """Keep what Alertmanager sends."""
         parts = self._parts()
         media_type(request, JSON)
-        body = read_object(await read_body(request, parts.settings.max_body_bytes))
+        body = await read_json(request, parts.settings.max_body_bytes)
         alerts = _alerts_in(body)
         kept = {name: body[name] for name in _ALERT_FIELDS if name in body}
         now = time.time()
@@ -109,7 +109,7 @@ class ReportRoutes:
         given: Mapping[str, Any] = {}
         if body.strip():
             media_type(request, JSON)
-            given = read_object(body)
+            given = await object_in(body)
         release = _named_release(given)
         if parts.reloader is None:
             raise _not_at_work("this service serves one fixed release", "a home with releases")
