@@ -208,11 +208,6 @@ def accepted_fields(contract: Contract) -> set[str]:
     return others | contract.columns.keys()
 
 
-def known_fields(contract: Contract) -> list[str]:
-    """Names that a mistyped field may have meant: the id and the columns, in their order."""
-    return [*([contract.id.column] if contract.id else []), *contract.columns]
-
-
 def not_a_customer(row: object, index: int) -> Finding:
     """Why something in a list of customers is none."""
     message = "a customer must be an object with the fields of the contract"

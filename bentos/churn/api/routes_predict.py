@@ -134,7 +134,7 @@ class PredictRoutes:
         question = Question(_path(request), started, by_default if asked is None else asked)
         answer = await run_in_threadpool(parts.answering.one, row, question)
         if isinstance(answer, Refusal):
-            known = known_fields(parts.live.state.champion.contract)
+            known = parts.live.state.champion.contract.columns
             raise Refused(422, [finding(problem, known) for problem in answer.problems])
         return answered(_fields(question)(answer))
 
@@ -170,7 +170,7 @@ def answer_batch(batch: Batch, parts: ApiParts, question: Question) -> Answers:
     places = [i for i in range(len(batch.rows)) if _is_row(batch, i)]
     results = parts.answering.many([batch.rows[i] for i in places], question)
     fields = _fields(question)
-    known = known_fields(served.contract)
+    known = served.contract.columns
     predictions: list[Prediction] = []
     for index, result in zip(places, results, strict=True):
         if isinstance(result, Answer):
