@@ -164,14 +164,21 @@ def _make_reader(contract: Contract) -> _RowReader:
     )
 
 
+def known_fields(contract: Contract) -> list[str]:
+    """Names that a field may have meant: the id and the columns, in their order."""
+    return [*([contract.id.column] if contract.id else []), *contract.columns]
+
+
 def _unknown_fields(row: Mapping[str, object], reader: _RowReader) -> list[RowProblem]:
-    accepted = list(reader.contract.columns)
+    contract = reader.contract
+    accepted = known_fields(contract)
+    limit = ", ".join(accepted)
     found = []
     for name in row:
         if name not in reader.accepted:
             near = nearest(str(name), accepted)
-            message = f"{name!r} is not a field of contract {reader.contract.contract!r}; {near}"
-            found.append(RowProblem(str(name), row[name], near, message, "unknown_field"))
+            message = f"{name!r} is not a field of contract {contract.contract!r}; {near}"
+            found.append(RowProblem(str(name), row[name], limit, message, "unknown_field"))
     return found
 
 

@@ -13,6 +13,7 @@ from bentos.churn.api.answers import Batch as Answers
 from bentos.churn.api.answers import Prediction
 from bentos.churn.api.bodies import MAX_ROWS, Batch, accepted_fields, check_num_rows
 from bentos.churn.api.findings import Finding, Refused, refused, shortened
+from fedchurn.contract.customer_rows import known_fields
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import nearest, nearest_match
 from fedchurn.serving.examples import example_customers
@@ -140,7 +141,7 @@ def _check_header(header: Sequence[str]) -> None:
 
 
 def _ignored_columns(header: Sequence[str], contract: Contract) -> list[str]:
-    known = list(contract.columns)
+    known = known_fields(contract)
     unknown = [name for name in header if name not in accepted_fields(contract)]
     missing = [name for name in known if name not in header]
     for name in unknown:

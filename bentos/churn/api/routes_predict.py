@@ -40,6 +40,7 @@ from bentos.churn.api.csv_tables import read_csv, template, write_csv
 from bentos.churn.api.endpoints import answered, choice, flag
 from bentos.churn.api.findings import Finding, Refused, finding, refused
 from bentos.churn.api.parts import ApiParts
+from fedchurn.contract.customer_rows import known_fields
 from fedchurn.serving.answering import Question
 from fedchurn.serving.records import Answer, Refusal
 
@@ -134,7 +135,7 @@ class PredictRoutes:
         question = Question(_path(request), started, by_default if asked is None else asked)
         answer = await run_in_threadpool(parts.answering.one, row, question)
         if isinstance(answer, Refusal):
-            known = parts.live.state.champion.contract.columns
+            known = known_fields(parts.live.state.champion.contract)
             raise Refused(422, [finding(problem, known) for problem in answer.problems])
         return answered(_fields(question)(answer))
 
@@ -170,7 +171,7 @@ def answer_batch(batch: Batch, parts: ApiParts, question: Question) -> Answers:
     places = [i for i in range(len(batch.rows)) if _is_row(batch, i)]
     results = parts.answering.many([batch.rows[i] for i in places], question)
     fields = _fields(question)
-    known = served.contract.columns
+    known = known_fields(served.contract)
     predictions: list[Prediction] = []
     for index, result in zip(places, results, strict=True):
         if isinstance(result, Answer):

@@ -23,7 +23,7 @@ from bentos.churn.api.bodies import JSON, media_type, object_in, read_body, read
 from bentos.churn.api.endpoints import answered
 from bentos.churn.api.findings import Finding, Refused, finding, refused
 from bentos.churn.api.parts import ApiParts
-from fedchurn.errors import FedchurnError
+from fedchurn.errors import FedchurnError, nearest_match
 from fedchurn.serving.records import Refusal
 from fedchurn.serving.reload.result import ReloadResult
 
@@ -156,11 +156,7 @@ def _renamed(given: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     for name, value in list(given.items())[:100]:
         field = _SAME_FIELD.get(name, name)
         if field not in _FEEDBACK:
-            limit = ", ".join([*_FEEDBACK, *_SAME_FIELD])
-            message = f"{name[:60]!r} is no field of feedback"
-            wrong.append(
-                Finding(field=name[:60], limit=limit, message=message, rule="unknown_field")
-            )
+            wrong.append(_unknown_feedback(name[:60]))
         elif field in found:
             message = f"{name} says the same as another field; send one of them"
             wrong.append(Finding(field=name, message=message, rule="repeated_field"))
@@ -169,6 +165,18 @@ def _renamed(given: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     if wrong:
         raise Refused(422, wrong)
     return found
+
+
+def _unknown_feedback(name: str) -> Finding:
+    accepted = [*_FEEDBACK, *_SAME_FIELD]
+    near = nearest_match(name, accepted)
+    return Finding(
+        field=name,
+        limit=", ".join(accepted),
+        message=f"{name!r} is no field of feedback" + (f"; did you mean {near!r}?" if near else ""),
+        rule="unknown_field",
+        nearest=near,
+    )
 
 
 def _drift_status(parts: ApiParts) -> DriftStatus:

@@ -23,10 +23,12 @@ from bentos.churn.gate.access import ONLY_JSON, Access, Routes
 from bentos.churn.gate.guard import Guard
 from bentos.churn.gate.headers import SECURITY_HEADERS, Cors, RawHeaders
 from bentos.churn.gate.refused import OTHER, Refused, error_body, foreign_error_body, refused
+from fedchurn.errors import nearest_match
 from fedchurn.serving.access.api_keys import ApiKey, ApiKeys
 from fedchurn.serving.access.rate_limit import RateLimiter, address_caller
 from fedchurn.serving.serving_settings import ServingSettings
 
+_MAX_MISTYPED = 60  # characters; looking for the nearest of more is work that callers could ask for
 _CLOSE = (b"connection", b"close")  # nobody reads the rest of a body that is too large
 _UNAUTHORIZED_BODY = error_body(
     "unauthorized",
@@ -65,8 +67,7 @@ class Gate:
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._is_plain = not keys and limiter is None
         self.max_body_bytes = settings.max_body_bytes
-        paths = ", ".join(sorted(known_routes))
-        self._not_found_body = error_body("not_found", "there is no such path", limit=paths)
+        self._paths = sorted(known_routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -80,7 +81,7 @@ class Gate:
         """Why the gate answers an HTTP request itself, or None when it may pass."""
         methods = self._routes.get(scope["path"])
         if methods is None:
-            return self._shown(scope, refused(OTHER, 404, self._not_found_body))
+            return self._shown(scope, refused(OTHER, 404, self._not_found(scope["path"])))
         access = methods.get(scope["method"])
         if access is None:
             return self._wrong_method(scope, methods)
@@ -162,6 +163,11 @@ class Gate:
         retry = str(math.ceil(wait_seconds))
         body = error_body("too_many", f"too many requests; try again in {retry} s")
         return refused(scope["path"], 429, body, (b"retry-after", retry.encode()))
+
+    def _not_found(self, path: str) -> bytes:
+        near = nearest_match(path, self._paths) if len(path) <= _MAX_MISTYPED else None
+        message = "there is no such path" + (f"; did you mean {near!r}?" if near else "")
+        return error_body("not_found", message, limit=", ".join(self._paths), nearest=near)
 
     def _wrong_method(self, scope: Scope, methods: Iterable[str]) -> Refused:
         allow = ", ".join(sorted(methods))

@@ -39,13 +39,20 @@ def refused(endpoint: str, status: int, body: bytes, *added: tuple[bytes, bytes]
     return Refused(endpoint, status, body, (_JSON, *SECURITY_HEADERS, *added))
 
 
-def error_body(rule: str, message: str, *, limit: str | None = None) -> bytes:
+def error_body(
+    rule: str, message: str, *, limit: str | None = None, nearest: str | None = None
+) -> bytes:
     """The service's error shape for a problem that is about no field of a row."""
-    return json.dumps({"errors": [_error(rule, message, limit=limit)]}).encode()
+    return json.dumps({"errors": [_error(rule, message, limit=limit, nearest=nearest)]}).encode()
 
 
 def _error(
-    rule: str, message: str, *, field: str | None = None, limit: str | None = None
+    rule: str,
+    message: str,
+    *,
+    field: str | None = None,
+    limit: str | None = None,
+    nearest: str | None = None,
 ) -> dict[str, object]:
     return {
         "field": field,
@@ -53,7 +60,7 @@ def _error(
         "limit": limit,
         "message": message,
         "rule": rule,
-        "nearest": None,
+        "nearest": nearest,
     }
 
 

@@ -281,6 +281,11 @@ def test_feedback_that_says_too_little_or_too_much(
     assert (error["field"], error["rule"]) == (field, rule)
 
 
+def test_mistyped_fields_of_feedback_name_the_nearest(api: Api) -> None:
+    error = only_error(api.post("/feedback", json={"customer_id": "7", "lable": 1}), 422)
+    assert (error["field"], error["nearest"]) == ("lable", "label")
+
+
 @pytest.mark.parametrize("alerts", [None, 3, {}, [3], [{}] * 1001])
 def test_alerts_that_are_none(api: Api, alerts: Any) -> None:
     only_error(api.post("/webhook/drift-alert", json={"alerts": alerts}), 422)

@@ -157,6 +157,19 @@ def test_empty_cells_are_missing_values(api: Api) -> None:
     ]
 
 
+def test_a_mistyped_id_is_told_as_such(tmp_path: Any) -> None:
+    api = shipped_api(tmp_path, "ecommerce")
+    named = {**example_customers(api.served.contract)["typical"], "customer_id": "7"}
+    (error,) = api.post("/predict", json=named).json()["errors"]
+    assert error["nearest"] == "CustomerID"
+    assert error["limit"].split(", ") == ["CustomerID", *api.served.contract.columns]
+    header, row = api.get("/predict/template.csv").text.splitlines()
+    text = f"{header.replace('CustomerID', 'customer_id')}\n7{row}\n"
+    (error,) = api.post("/predict/batch", content=text, headers=CSV).json()["errors"]
+    assert (error["field"], error["nearest"]) == ("customer_id", "CustomerID")
+    api.close()
+
+
 @pytest.mark.parametrize("text", ["", "  "])
 def test_a_blank_id_names_no_customer(tmp_path: Any, text: str) -> None:
     api = shipped_api(tmp_path, "ecommerce")

@@ -133,6 +133,16 @@ def test_an_unknown_path_is_404_and_counted_under_one_name(path: str) -> None:
     assert counted == [("other", 404)]
 
 
+def test_a_mistyped_path_gets_the_nearest_one() -> None:
+    error = ask(_gate(), "POST", "/predictt").error
+    assert (error["nearest"], error["message"]) == (
+        "/predict",
+        "there is no such path; did you mean '/predict'?",
+    )
+    assert "/predict" in error["limit"].split(", ")
+    assert ask(_gate(), "POST", "/" + "x" * 5000).error["nearest"] is None
+
+
 @given(st.text(max_size=30), st.sampled_from(["GET", "POST", "PUT", "BREW"]))
 def test_counted_endpoints_are_bounded(path: str, method: str) -> None:
     counted: list[tuple[str, int]] = []
