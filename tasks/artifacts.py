@@ -88,7 +88,7 @@ def publish_bento(contract: str, result: dict[str, Any]) -> None:
     create_markdown_artifact(
         f"# {result['outcome'].capitalize()}: {result['tag']}\n\n{result['summary']}\n\n"
         f"| fact | value |\n|---|---|\n{rows}\n\n"
-        f"    BENTOML_HOME={result['store']} bentoml serve {result['tag']}",
+        f"    {result['command']}",
         key=_key("bento", contract),
         description=f"Bento of {contract}: {result['outcome']}",
     )

@@ -5,6 +5,7 @@
 - ``server_series``: the metric objects of Bento's traffic middleware, so that requests which never
   reach it are counted in the same ``bentoml_service_request_*`` series.
 - ``whole_stack_reason``: switches of Bento that only its own middleware can honour.
+- ``bentoml_home``: where BentoML's stores are.
 - ``num_workers``: how many processes serve, which Bento tells nobody.
 - ``WithoutRows``: Bento logs every refused body with its traceback, which quotes a customer's row.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from _bentoml_sdk import Service
@@ -112,3 +114,13 @@ def num_workers() -> int:
 def system_cpus() -> int:
     """Processors as BentoML counts them for ``cpu_count``."""
     return int(system_resources()["cpu"])
+
+
+def bentoml_home(bento: Any) -> Path:
+    """The folder of BentoML's stores: ``BENTOML_HOME``, or a folder of the user.
+
+    A relative one speaks of where the server was started, which nobody knows any more; then it is
+    where ``bento`` lies: STORES/bentos/NAME/VERSION.
+    """
+    home = Path(BentoMLContainer.bentoml_home.get())
+    return home if home.is_absolute() else Path(bento.path).resolve().parents[2]

@@ -8,7 +8,6 @@ has a bento that was built by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +34,6 @@ class BundledRelease:
 
     wanted: WantedRelease
     contract: str
-
-    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """``environ``, with this release's contract where none is named."""
-        return {**environ, "FEDCHURN_CONTRACT": environ.get("FEDCHURN_CONTRACT") or self.contract}
 
 
 def bundled_release(bento: Bento | None) -> BundledRelease | None:

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from bentos.churn.api.adaptive import Customer, adaptive_answers
+from bentos.churn.api.adaptive import Customers, adaptive_answers
 from bentos.churn.api.mounted import MountedApi
-from bentos.churn.bento_internals import FrontedService
-from bentos.churn.bento_release import bundled_release
+from bentos.churn.bento_environ import bento_environ
+from bentos.churn.bento_internals import FrontedService, bentoml_home
+from bentos.churn.bento_release import BundledRelease, bundled_release
 from fedchurn.errors import FedchurnError
 from fedchurn.quiet import QUIET_ENVIRONMENT
 
@@ -55,7 +57,7 @@ class Churn:
         from bentos.churn.worker.worker import Worker
 
         _api.load()
-        self._worker = Worker(os.environ, bundled_release(Churn.bento))
+        self._worker = Worker(*_surroundings())
         self.parts = self._worker.parts
 
     def open(self, application: Any) -> Opened:
@@ -69,7 +71,7 @@ class Churn:
         from bentos.churn.worker.first_champion import first_champion
 
         try:
-            first_champion(os.environ, bundled_release(Churn.bento))
+            first_champion(*_surroundings())
         except FedchurnError as error:
             raise BentoMLException(str(error)) from error
 
@@ -85,6 +87,15 @@ class Churn:
         return completed(text)
 
     @bentoml.api(route="/predict/adaptive", batchable=True, max_batch_size=1000, max_latency_ms=100)
-    def predict_adaptive(self, customers: list[Customer]) -> list[dict[str, Any]]:
+    def predict_adaptive(self, customers: Customers) -> list[dict[str, Any]]:
         """Rows of concurrent requests, answered together: BentoML's adaptive batching."""
         return adaptive_answers(self.parts, customers, time.perf_counter())
+
+
+def _surroundings() -> tuple[Mapping[str, str], BundledRelease | None]:
+    """Environment and release of the bento that this runs from, or those of a checkout."""
+    bento = Churn.bento
+    if bento is None:
+        return os.environ, None
+    bundled = bundled_release(bento)
+    return bento_environ(os.environ, bundled, bentoml_home(bento)), bundled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def tell_bento(result: dict[str, Any]) -> None:
     print(f"release {result['release_id']}, version {result['version']}")
     print(f"  passed: {proof['rows']} golden rows inside the bento (largest difference", end="")
     print(f" {proof['max_difference']:.1e}), with the packages of its lock alone")
-    print(f"  serve it: BENTOML_HOME={_near(result['store'])} bentoml serve {result['tag']}")
+    print(f"  serve it: {result['command']}")
 
 
 def serve_one(settings: Settings, packaged: dict[str, Any] | None) -> dict[str, Any]:
@@ -42,8 +41,3 @@ def serve_one(settings: Settings, packaged: dict[str, Any] | None) -> dict[str, 
     print(f"  -> {json.dumps(shown)}")
     print("  as expected of this release; the server has been stopped again")
     return {"tag": result["tag"], "url": trial.url, "answer": trial.answer}
-
-
-def _near(path: str) -> str:
-    near = os.path.relpath(path)
-    return near if len(near) < len(path) else path

@@ -8,6 +8,7 @@ shows has answered its golden rows.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import time
 from importlib.metadata import version as installed
@@ -129,7 +130,7 @@ def record_bento(settings: Settings, found: dict[str, str], built: StageResult) 
     Returns:
         ``outcome`` (``packaged`` or ``unchanged``), ``exit_code``, ``summary``, ``version``,
         ``release_id``, ``contract``, ``tag``, ``digest``, ``store``, ``bento_folder``,
-        ``size_bytes``, ``seconds``, ``proof`` and ``report`` (file).
+        ``size_bytes``, ``seconds``, ``proof``, ``command`` (that serves it) and ``report`` (file).
 
     Raises:
         TrackingError: MLflow is away.
@@ -147,6 +148,7 @@ def record_bento(settings: Settings, found: dict[str, str], built: StageResult) 
         "summary": _summary(built),
         **{name: found[name] for name in ("version", "release_id", "contract")},
         **{name: built[name] for name in names},
+        "command": _command(settings, built),
         "report": str(Path(built["folder"]) / "stage.json"),
     }
 
@@ -185,3 +187,11 @@ def _summary(built: StageResult) -> str:
         f" (largest difference {proof['max_difference']:.1e}), from its own {proof['modules']}"
         " modules and the packages of the lock."
     )
+
+
+def _command(settings: Settings, built: StageResult) -> str:
+    """Serves the bento with this home, so that it follows promotions; places are absolute because
+    BentoML changes into the bento's folder."""
+    places = {"FEDCHURN_HOME": settings.home.resolve(), "BENTOML_HOME": built["store"]}
+    named = " ".join(f"{name}={shlex.quote(str(place))}" for name, place in places.items())
+    return f"{named} bentoml serve {built['tag']}"

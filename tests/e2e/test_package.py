@@ -128,8 +128,35 @@ def test_it_says_what_was_made_and_how_to_serve_it(packaged: Packaged) -> None:
 
 
 def test_it_serves_with_nothing_else_set(packaged: Packaged) -> None:
+    bento = Path(packaged.told["bento_folder"])
+    before = _files(bento)
     with _served("churn_shop:latest", packaged.elsewhere, packaged.store) as url:
         _gives_golden_answers(url, packaged.release)
+    # What was asked is logged beside the stores, never into the bento, with which it would travel.
+    assert _files(bento) == before
+    logs = packaged.store / "fedchurn" / "service" / "shop" / "predictions"
+    assert [path.name for path in logs.iterdir()]
+
+
+def test_a_relative_home_is_refused(packaged: Packaged) -> None:
+    environ = {**_environ(packaged.store), "FEDCHURN_HOME": ".fedchurn"}
+    done = subprocess.run(
+        [*BENTOML, "serve", packaged.told["tag"], "--port", str(processes.free_port())],
+        cwd=packaged.elsewhere,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SECONDS,
+    )
+    assert done.returncode == 1
+    assert "FEDCHURN_HOME=$PWD/.fedchurn" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _files(folder: Path) -> list[str]:
+    found = (str(path.relative_to(folder)) for path in folder.rglob("*"))
+    return sorted(name for name in found if "__pycache__" not in name)
 
 
 def test_it_travels_as_one_file(packaged: Packaged, tmp_path: Path) -> None:

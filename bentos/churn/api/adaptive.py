@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from bentos.churn.api.mounted import current_parts
@@ -33,7 +33,25 @@ def _judged(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _bounded(rows: object) -> object:
+    from bentos.churn.api.bodies import bound_unknown_fields, check_num_rows
+    from bentos.churn.api.findings import Refused
+
+    if not isinstance(rows, list):
+        return rows  # pydantic says what it must be
+    try:
+        check_num_rows(len(rows))
+        given = [row for row in rows if isinstance(row, dict)]
+        bound_unknown_fields(given, current_parts().live.state.champion.contract)
+    except Refused as error:
+        (found,) = error.findings
+        raise PydanticCustomError("rows", "{message}", {"message": found.message}) from None
+    return rows
+
+
 Customer = Annotated[dict[str, Any], AfterValidator(_judged)]
+# Bounded before any row is judged: that takes the event loop, and every other request waits.
+Customers = Annotated[list[Customer], BeforeValidator(_bounded)]
 
 
 def adaptive_answers(

@@ -22,8 +22,7 @@ def first_champion(
     Raises:
         FedchurnError: a setting is wrong, or there is no release that can be trusted.
     """
-    # A bento knows its contract by itself.
-    settings = read_serving_settings(bundled.environ(environ) if bundled else environ)
+    settings = read_serving_settings(environ)
     champion = first_release(settings, bundled.wanted if bundled else None)
     check_masked_fields(settings.log_masked_fields, champion.contract)
     return settings, champion
