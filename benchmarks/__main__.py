@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from fedchurn.quiet import apply_quiet_environment
 
 ALWAYS = ("rounds", "encoder", "validation", "explanation")
+WITH_WRK = ("serving",)
 ON_REAL_FILES = ("quality",)
+MORE = (*WITH_WRK, *ON_REAL_FILES)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run them; a failing one stops the run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="quality on the real files too")
-    parser.add_argument("--only", nargs="+", choices=(*ALWAYS, *ON_REAL_FILES))
+    parser.add_argument(
+        "--all", action="store_true", help="serving (needs wrk) and quality on the real files too"
+    )
+    parser.add_argument("--only", nargs="+", choices=(*ALWAYS, *MORE))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args(arguments)
-    names = options.only or (*ALWAYS, *(ON_REAL_FILES if options.all else ()))
+    names = options.only or (*ALWAYS, *(MORE if options.all else ()))
     results = {}
     for name in names:
         print(f"== {name}", file=sys.stderr if options.json else sys.stdout, flush=True)

@@ -107,6 +107,7 @@ class _Load:
         self.report = LoadReport()
         self.idle: deque[_Connection] = deque()
         self.over = False
+        self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, per_second: float, num_connections: int, seconds: float) -> None:
@@ -129,6 +130,9 @@ class _Load:
         if len(self.idle) < num_connections:
             missing = num_connections - len(self.idle)
             self.failed(f"{missing} connections still wait after {DRAIN_SECONDS} s", 0)
+        for connection in self._connections:
+            connection.close()
+        await asyncio.sleep(0.05)  # until they have been told
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -144,6 +148,15 @@ class _Load:
             task = asyncio.get_running_loop().create_task(self.connect())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def opened(self, connection: _Connection) -> None:
+        self._connections.add(connection)
+        self.idle.append(connection)
+
+    def closed(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+        if connection in self.idle:  # an idle one may be closed by either side
+            self.idle.remove(connection)
 
     def failed(self, what: str, local_port: int) -> None:
         self.report.failures.append(Failure(what, local_port, time.monotonic()))
@@ -176,7 +189,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
         self._local_port = transport.get_extra_info("sockname")[1]
-        self._load.idle.append(self)
+        self._load.opened(self)
+
+    def close(self) -> None:
+        self._transport.close()
 
     def ask(self, place: int) -> None:
         self._place, self._sent_seconds = place, time.perf_counter()
@@ -194,11 +210,10 @@ class _Connection(asyncio.Protocol):
         if self._num_asked < REQUESTS_PER_CONNECTION:
             self._load.idle.append(self)
         else:
-            self._transport.close()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self in self._load.idle:  # an idle one may be closed by either side
-            self._load.idle.remove(self)
-        elif self._place is not None:
+        self._load.closed(self)
+        if self._place is not None:
             self._load.failed(f"connection lost: {exc!r}", self._local_port)
         self._load.reconnect()
