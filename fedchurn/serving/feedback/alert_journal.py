@@ -19,16 +19,21 @@ class AlertJournal:
 
     A file beyond ``max_bytes`` becomes ``drift-alerts.1.jsonl`` in place of the one before, so the
     disk holds at most two.
-
-    Attributes:
-        num_received: alerts that this worker has kept.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int = 8 * 2**20) -> None:
         self.path = folder / FILE
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self.num_received = 0
+
+    @property
+    def num_received(self) -> int:
+        """Messages that are kept, whichever worker took them; some milliseconds at most."""
+        return _num_lines(self.path) + _num_lines(self._older)
+
+    @property
+    def _older(self) -> Path:
+        return self.path.with_suffix(".1.jsonl")
 
     def add(self, alert: Mapping[str, Any]) -> None:
         """Keep one alert; returns when the disk has it.
@@ -48,11 +53,17 @@ class AlertJournal:
                     where=str(self.path),
                     next_step="make FEDCHURN_HOME a folder that the service may write",
                 ) from error
-            self.num_received += 1
 
     def _make_room(self) -> None:
         if self.path.exists() and self.path.stat().st_size > self._max_bytes:
-            self.path.replace(self.path.with_suffix(".1.jsonl"))
+            self.path.replace(self._older)
+
+
+def _num_lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 def _append(path: Path, line: bytes) -> None:

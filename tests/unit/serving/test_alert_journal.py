@@ -34,6 +34,7 @@ def test_several_workers_share_the_file(tmp_path: Path) -> None:
     lines = journals[0].path.read_text().splitlines()
     assert len(lines) == 40
     assert all(json.loads(line) == {"text": "x" * 2000} for line in lines)
+    assert [journal.num_received for journal in journals] == [40] * 4
 
 
 def test_two_files_at_most(tmp_path: Path) -> None:
