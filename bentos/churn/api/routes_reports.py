@@ -114,7 +114,7 @@ class ReportRoutes:
         if parts.reloader is None:
             raise _not_at_work("this service serves one fixed release", "a home with releases")
         result = await run_in_threadpool(parts.reloader.reload, release)
-        return answered(_reloaded(result))
+        return answered(_reloaded(result, release))
 
 
 def _take_feedback(parts: ApiParts, given: Mapping[str, Any]) -> Response:
@@ -248,9 +248,11 @@ def _named_release(given: Mapping[str, Any]) -> str | None:
     return release
 
 
-def _reloaded(result: ReloadResult) -> Reload:
+def _reloaded(result: ReloadResult, asked: str | None) -> Reload:
     if result.status == "failed":
-        raise refused(409, result.rule or "unavailable", result.message, field="release")
+        message, _, next_step = result.message.partition("\n  next: ")  # as errors are written
+        rule, limit = result.rule or "unavailable", next_step or None
+        raise refused(409, rule, message, field="release", value=asked, limit=limit)
     return Reload(
         status=result.status,
         message=result.message,

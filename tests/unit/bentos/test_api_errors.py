@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedchurn.errors import ReleaseError
+from fedchurn.serving.reload.reloader import Reloader
 from tests.unit.bentos.shipped import Api, Drift
 from tests.unit.release.releases import parts
 
@@ -289,6 +290,16 @@ def test_mistyped_fields_of_feedback_name_the_nearest(api: Api) -> None:
 @pytest.mark.parametrize("alerts", [None, 3, {}, [3], [{}] * 1001])
 def test_alerts_that_are_none(api: Api, alerts: Any) -> None:
     only_error(api.post("/webhook/drift-alert", json={"alerts": alerts}), 422)
+
+
+def test_a_refused_reload_says_what_was_asked_for_and_what_to_do(tmp_path: Any) -> None:
+    api = Api(tmp_path, parts())
+    api.change(reloader=Reloader(api.settings, api.served))
+    error = only_error(api.post("/reload-model", json={"release": "nope"}), 409)
+    assert (error["field"], error["value"], error["rule"]) == ("release", "nope", "unknown_release")
+    assert error["message"].endswith("there is no release 'nope'")
+    assert error["limit"] == f"accepted: {api.served.release_id}"
+    api.close()
 
 
 _VALUES = st.recursive(
