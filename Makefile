@@ -6,6 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 export VIRTUAL_ENV := $(CURDIR)/.venv
 BIN := .venv/bin
 ARGS ?=
+BENTO ?= churn:latest
 
 # The quiet settings, unless the environment says otherwise.
 $(foreach setting,$(shell grep -v '^\#' infra/quiet.env),$(eval export $(subst =,?=,$(setting))))
@@ -62,9 +63,9 @@ serve: .venv/.train  ## the release in production as a service on this machine: 
 		$(BIN)/bentoml serve --host 127.0.0.1 $(ARGS)
 
 # From the root folder: elsewhere, BentoML 1.4.39 refuses its own copy of our template (its issue 5566).
-image: .venv/.train  ## the packaged bento as a container image (Docker or the like): ARGS="-t churn:mine"
+image: .venv/.train  ## a packaged bento as a container image (Docker or the like): BENTO=churn_telco:latest ARGS="-t mine"
 	@cd / && BENTOML_HOME="$(abspath $(or $(FEDCHURN_HOME),.fedchurn))/bentoml" \
-		"$(CURDIR)/$(BIN)/bentoml" containerize churn:latest $(ARGS)
+		"$(CURDIR)/$(BIN)/bentoml" containerize $(BENTO) $(ARGS)
 
 up: .venv/.train  ## start Prefect server, MLflow server and worker; healthy when it returns
 	$(BIN)/python -m infra.platform up $(ARGS)

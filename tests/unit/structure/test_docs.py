@@ -93,6 +93,12 @@ def test_every_verb_is_in_the_menu() -> None:
     assert set(phony) == set(re.findall(r"^([a-z-]+):.*## ", text, flags=re.MULTILINE))
 
 
+def test_an_image_can_be_made_of_any_bento() -> None:
+    command = ["make", "-n", "image", "BENTO=churn_telco:latest"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "containerize churn_telco:latest" in done.stdout
+
+
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
 def test_a_decision_is_one_page_with_the_alternative_that_lost(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 60
