@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentos.churn.api.bodies import MAX_ROWS
+
 _REF = "#/components/schemas/"
 Content = dict[str, Any]
 
@@ -89,15 +91,19 @@ _ONE_OR_MANY = {
 _MANY = {**_json("Batch"), **_plain("text/csv")}
 _ROWS_SENT: Content = {
     "type": "object",
-    "properties": {"customers": {"type": "array", "items": {"$ref": _REF + "Customer"}}},
+    "properties": {
+        "customers": {
+            "type": "array",
+            "items": {"$ref": _REF + "Customer"},
+            "minItems": 1,
+            "maxItems": MAX_ROWS,
+        }
+    },
     "required": ["customers"],
 }
 _ROWS: Content = {
     "application/json": {
-        "schema": {
-            "type": "array",
-            "items": {"anyOf": [{"$ref": _REF + "Prediction"}, {"$ref": _REF + "Errors"}]},
-        }
+        "schema": {"type": "array", "items": {"$ref": _REF + "Prediction"}},
     }
 }
 _PARTLY = (
@@ -182,7 +188,8 @@ OPERATIONS = (
         request={"application/json": {**_ROWS_SENT, "x-examples": "batch"}},
         is_bentos_own=True,
         errors=(400, 500, 503, 504),
-        description="BentoML's adaptive batching: one entry per row, an answer or its errors.",
+        description="BentoML's adaptive batching: one entry per row, in order. A bad row has the "
+        "request refused as a whole.",
     ),
     _get(
         "/predict/template.csv",
