@@ -127,6 +127,7 @@ def _take_feedback(parts: ApiParts, given: Mapping[str, Any]) -> Response:
         limit = f"{contract.target.positive} or {contract.target.negative}"
         message = "what happened is missing: send label (or actual_churn)"
         raise refused(422, "missing", message, field="label", limit=limit)
+    parts.flush()  # the customer's latest prediction may be a moment old
     receipt = parts.feedback.add(contract, **{field: value for field, (_, value) in sent.items()})
     if isinstance(receipt, Refusal):
         found = [finding(problem) for problem in receipt.problems]

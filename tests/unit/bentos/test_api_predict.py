@@ -157,6 +157,16 @@ def test_empty_cells_are_missing_values(api: Api) -> None:
     ]
 
 
+def test_feedback_at_once_is_about_the_prediction_just_made(tmp_path: Any) -> None:
+    api = shipped_api(tmp_path, "ecommerce")
+    named = {**example_customers(api.served.contract)["typical"], "CustomerID": 50001}
+    for _ in range(2):
+        made = api.post("/predict", json=named).json()["prediction_id"]
+        receipt = api.post("/feedback", json={"customer_id": 50001, "label": 1}).json()
+        assert (receipt["is_known"], receipt["entry"]["prediction_id"]) == (True, made)
+    api.close()
+
+
 def test_a_mistyped_id_is_told_as_such(tmp_path: Any) -> None:
     api = shipped_api(tmp_path, "ecommerce")
     named = {**example_customers(api.served.contract)["typical"], "customer_id": "7"}
