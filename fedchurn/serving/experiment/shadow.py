@@ -14,6 +14,7 @@ import numpy as np
 
 from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.experiment.shares import share_of
+from fedchurn.serving.fallback.switch_log import place
 from fedchurn.serving.live import Live
 from fedchurn.serving.records import CHAMPION, PredictionRecord
 from fedchurn.serving.reload.events import NoEvents, ServingEvents
@@ -96,7 +97,7 @@ class ShadowSink:
         self._events.shadow_failed(num_rows)
         if self._blamed is not challenger:  # once per challenger, not four times a second
             self._blamed = challenger
-            logger.error("challenger %s cannot score: %r", challenger.release_id, error)
+            logger.error("challenger %s cannot score: %s", challenger.release_id, place(error))
 
     def _add(self, champion: ServedRelease, challenger: ServedRelease, **added: float) -> None:
         self._experiment.add_shadow(champion.release_id, challenger.release_id, **added)

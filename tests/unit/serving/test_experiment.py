@@ -27,6 +27,7 @@ from fedchurn.serving.reload.reloader import Reloader
 from fedchurn.serving.reload.watch import Watcher
 from fedchurn.serving.served_release import ServedRelease
 from tests.unit.release.releases import card, parts
+from tests.unit.serving import models
 from tests.unit.serving.homes import flip_one_bit, point, released, reloader_of, settings_of
 
 IDS = {
@@ -276,7 +277,10 @@ def test_more_than_the_shadow_can_take_is_skipped_and_counted(
     assert (shadow["num_compared"], shadow["num_skipped"]) == (2048, 52)
 
 
-@pytest.mark.parametrize("broken", [lambda _: 1 / 0, lambda rows: np.full(len(rows), np.nan)])
+@pytest.mark.parametrize(
+    "broken",
+    [lambda _: 1 / 0, lambda rows: np.full(len(rows), np.nan), models.broken().many],
+)
 def test_a_challenger_that_cannot_score_is_counted_and_nothing_else(
     tmp_path: Path,
     champion: Path,
@@ -296,6 +300,7 @@ def test_a_challenger_that_cannot_score_is_counted_and_nothing_else(
     assert (shadow["num_compared"], shadow["num_failed"], told.num_failed) == (0, 36, 36)
     assert shadow["mean_difference"] is None
     assert caplog.text.count("cannot score") == 1
+    assert "Tenure" not in caplog.text  # what an error says may quote a row
 
 
 def test_arms_are_counted_by_who_was_asked_and_who_answered(
