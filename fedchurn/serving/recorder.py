@@ -21,7 +21,7 @@ from fedchurn.serving.records import PredictionRecord
 
 logger = logging.getLogger("bentoml.churn.recorder")
 
-_WAIT_SECONDS = 2.0  # for another flush; a disk that hangs must not collect the callers of /health
+_WAIT_SECONDS = 0.5  # for another flush; a disk that hangs must not collect callers of /health
 _STOP_SECONDS = 10.0
 
 _BITE_RECORDS = 200  # about a millisecond of work
@@ -70,7 +70,7 @@ class Recorder:
     def flush(self) -> None:
         """Hand everything that waits to the sinks, now and in this thread.
 
-        While another thread's flush hangs in a sink, this gives up after two seconds.
+        While another thread's flush hangs in a sink, this gives up after half a second.
         """
         if not self._flushing.acquire(timeout=_WAIT_SECONDS):
             return
