@@ -57,10 +57,21 @@ Customers = Annotated[list[Customer], BeforeValidator(_bounded)]
 def adaptive_answers(
     parts: ApiParts, customers: list[dict[str, Any]], started: float
 ) -> list[dict[str, Any]]:
-    """The fields of a prediction per row, in order."""
+    """The fields of a prediction per row, in order.
+
+    Raises:
+        ServiceUnavailable: a row is refused that was judged good when it came, since a reload
+            changed the contract meanwhile. BentoML deals answers out by place, so one that is
+            missing would give customers each other's.
+    """
+    from bentoml.exceptions import ServiceUnavailable
+
     from bentos.churn.api.answers import prediction_fields
     from fedchurn.serving.answering import Question
     from fedchurn.serving.records import Answer
 
     answers = parts.answering.many(customers, Question(ENDPOINT, started))
-    return [msgspec.to_builtins(prediction_fields(a)) for a in answers if isinstance(a, Answer)]
+    found = [msgspec.to_builtins(prediction_fields(a)) for a in answers if isinstance(a, Answer)]
+    if len(found) != len(customers):
+        raise ServiceUnavailable("the contract has changed while rows waited; send them again")
+    return found

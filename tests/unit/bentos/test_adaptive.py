@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from fedchurn.serving.live import Live, Serving
 from tests.unit.serving.predictions import served
-from tests.unit.serving.served import ROW
+from tests.unit.serving.served import ROW, answering
 
 # BentoML 1.4 overrides what pydantic 2.11 deprecated; it warns while it is imported.
 pytestmark = pytest.mark.filterwarnings(
@@ -57,3 +58,14 @@ def test_every_bad_row_is_told_and_other_shapes_too(adapter: TypeAdapter[Any]) -
     assert len(refusals(adapter, [bad, ROW, bad])) == 2
     assert refusals(adapter, "rows") == ["Input should be a valid list"]
     assert refusals(adapter, [1]) == ["Input should be a valid dictionary"]
+
+
+def test_answers_are_as_many_as_rows_or_there_are_none(tmp_path: Path) -> None:
+    from bentoml.exceptions import ServiceUnavailable
+
+    from bentos.churn.api.adaptive import adaptive_answers
+
+    parts = cast(Any, SimpleNamespace(answering=answering(tmp_path)))
+    assert len(adaptive_answers(parts, [ROW, ROW], 0.0)) == 2
+    with pytest.raises(ServiceUnavailable):
+        adaptive_answers(parts, [ROW, {**ROW, "Tenure": -1}, ROW], 0.0)
