@@ -62,13 +62,13 @@ def settle(
 
     Args:
         entries: oldest first.
-        predictions: looked through for what was not known when its feedback came, oldest first.
+        predictions: looked through for what was not logged when its feedback came, oldest first.
     """
     known = _Known(predictions)
     labels: dict[str, tuple[PredictedThen, int]] = {}
     num_unknown = num_duplicates = num_contradictions = 0
     for entry in entries:
-        then = entry.predicted or known.meant_by(entry)
+        then = _meant(entry, known)
         if then is None:
             num_unknown += 1
             continue
@@ -105,6 +105,14 @@ class _Known:
             before = (p for p in reversed(of_customer) if p.time_seconds <= entry.until_seconds)
             found = next(before, None)
         return predicted_then(found) if found else None
+
+
+def _meant(entry: FeedbackEntry, known: _Known) -> PredictedThen | None:
+    """What was found then, or a customer's later prediction that was not logged yet."""
+    if entry.predicted is not None and entry.prediction_id is not None:
+        return entry.predicted
+    found = [then for then in (entry.predicted, known.meant_by(entry)) if then is not None]
+    return max(found, key=lambda then: then.time_seconds, default=None)
 
 
 def _backward(path: Path, counts: ReadCounts) -> Iterator[FeedbackEntry]:

@@ -99,6 +99,20 @@ def test_labels_outlive_the_log_of_their_predictions(tmp_path: Path, store: Feed
     assert (then.prediction_id, then.probability, label) == (f"{MARK}-1", 0.25, 1)
 
 
+def test_a_prediction_that_another_worker_logs_a_moment_later_is_the_one_that_is_meant(
+    tmp_path: Path, store: FeedbackStore
+) -> None:
+    folder = tmp_path / "predictions"
+    log(folder, [record(1, customer_id="7")])
+    receipt = kept(store.add(CONTRACT, label=1, customer_id="7"))
+    assert receipt.prediction_id == f"{MARK}-1"
+    # 2 was answered before the feedback and logged after it; 3 was answered later.
+    later = record(3, customer_id="7", time_seconds=START_SECONDS + 101)
+    log(folder, [record(2, customer_id="7"), later])
+    settled = settle(newest_feedback(tmp_path / "feedback", 10), newest(folder, 10))
+    assert [(then.prediction_id, label) for then, label in settled.labels] == [(f"{MARK}-2", 1)]
+
+
 def test_an_unknown_prediction_is_kept_and_joined_once_it_is_logged(
     tmp_path: Path, store: FeedbackStore
 ) -> None:
