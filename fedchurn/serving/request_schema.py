@@ -15,7 +15,8 @@ from fedchurn.contract.schema import Column, Contract
 Schema = dict[str, Any]
 
 LARGEST = sys.float_info.max
-_NOT_BLANK = r"\S"
+# What Python's ``str.strip`` leaves; ``\S`` of JSON Schema's regular expressions differs from it.
+_NOT_BLANK = r"[^\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _ANY_NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 
 

@@ -92,3 +92,11 @@ def test_what_the_schema_allows_is_read_and_the_rest_is_refused(column: Column, 
         assert is_read
     elif is_read:
         assert isinstance(value, str)  # text that reads as a number, or as missing
+
+
+def test_blank_text_is_what_the_reader_takes_for_missing() -> None:
+    schema = jsonschema.Draft202012Validator(column_schema(CONTRACT.columns["Device"]))
+    characters = [chr(code) for code in range(0x11000) if not 0xD800 <= code < 0xE000]
+    blank = {character for character in characters if not schema.is_valid(character)}
+    assert blank == {character for character in characters if not character.strip()}
+    assert schema.is_valid("\ufeff")  # a space to JavaScript, a character to Python
