@@ -46,7 +46,12 @@ _api = MountedApi()
     traffic={"timeout": 10},
     logging={"access": {"enabled": False}},  # the prediction log has more, and costs less
     # Workers and images get these before numpy is loaded, unless the environment says otherwise.
-    envs=[{"name": name, "value": QUIET_ENVIRONMENT[name]} for name in WORKER_ENVIRONMENT],
+    envs=[
+        *({"name": name, "value": QUIET_ENVIRONMENT[name]} for name in WORKER_ENVIRONMENT),
+        # uvicorn takes callers' addresses from X-Forwarded-For where the peer is this machine, so
+        # anybody behind a local proxy could choose one and pass the rate limit.
+        {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"},
+    ],
     service_class=FrontedService,
 )
 @bentoml.asgi_app(_api, path="/")

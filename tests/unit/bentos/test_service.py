@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,3 +138,22 @@ def test_the_card_says_where_the_release_comes_from(client: Client, release: Rel
     assert page["release"] == release.release_id
     assert page["metrics"]["roc_auc"] == 0.899
     assert page["is_sample"] is True
+
+
+def test_a_caller_cannot_choose_the_address_that_is_limited() -> None:
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    from bentos.churn.service import Churn
+
+    clients: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        clients.append(scope["client"])
+
+    environ = {variable.name: variable.value for variable in Churn.envs}
+    served: Any = ProxyHeadersMiddleware(app, trusted_hosts=environ["FORWARDED_ALLOW_IPS"])
+    headers = [(b"x-forwarded-for", b"10.0.0.7")]
+    for peer in ("127.0.0.1", "::1"):
+        scope = {"type": "http", "client": (peer, 1), "headers": headers}
+        asyncio.run(served(scope, None, None))
+    assert clients == [("127.0.0.1", 1), ("::1", 1)]
