@@ -489,6 +489,13 @@ def test_system_2_sends_feedback_as_query_parameters(urls: dict[str, str]) -> No
     assert is_time(entry["timestamp"])
 
 
+def test_feedback_about_somebody_elses_prediction_is_a_conflict(urls: dict[str, str]) -> None:
+    _, answer = post(urls["telco"], "/predict", {"customerID": "7590-VHVEG", **TELCO})
+    claimed = {"prediction_id": answer["prediction_id"], "customer_id": "5575-GNVDE", "label": 1}
+    status, refused = post(urls["telco"], "/feedback", claimed)
+    assert (status, refused["errors"][0]["rule"]) == (409, "another_customer")
+
+
 def test_system_3_sends_lists_to_predict(urls: dict[str, str]) -> None:
     status, answer = post(urls["telco"], "/predict", {"customers": [TELCO] * 1000})
     assert status == 200

@@ -46,6 +46,7 @@ _ALERT_FIELDS = (
     "groupLabels",
 )
 _MAX_ALERTS = 1000
+_ANOTHER_CUSTOMER = "another_customer"  # well said, and contradicts what the log knows
 
 
 class ReportRoutes:
@@ -133,7 +134,8 @@ def _take_feedback(parts: ApiParts, given: Mapping[str, Any]) -> Response:
         found = [finding(problem) for problem in receipt.problems]
         for one in found:  # in the caller's words
             one.field = names.get(one.field or "", one.field)
-        raise Refused(422, found)
+        conflicts = all(one.rule == _ANOTHER_CUSTOMER for one in found)
+        raise Refused(409 if conflicts else 422, found)
     parts.metrics.feedback(receipt.predicted, receipt.label)
     entry = FeedbackEntry(
         prediction_id=receipt.prediction_id,
