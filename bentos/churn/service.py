@@ -5,7 +5,7 @@
 What a worker is made of stands in ``worker.py``; docs/serving.md has the way of a request.
 
 BentoML's arbiter imports this module too, and waits for it before it starts a worker. It needs the
-class and the proof of the release; so what only workers need is imported by ``Churn.__init__``.
+class and ``arbiter.py``; so what only workers need is imported by ``Churn.__init__``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bentoml.exceptions import BentoMLException
 
 from bentos.churn.api.adaptive import Customers, adaptive_answers
 from bentos.churn.api.mounted import MountedApi
+from bentos.churn.arbiter import await_refusals, check_start, end_server
 from bentos.churn.bento_environ import bento_environ
 from bentos.churn.bento_internals import FrontedService, bentoml_home
 from bentos.churn.bento_release import BundledRelease, bundled_release
@@ -62,7 +63,12 @@ class Churn:
         from bentos.churn.worker.worker import Worker
 
         _api.load()
-        self._worker = Worker(*_surroundings())
+        environ, bundled = _surroundings()
+        try:
+            self._worker = Worker(environ, bundled)
+        except FedchurnError as error:
+            end_server(error, environ)
+            raise
         self.parts = self._worker.parts
 
     def open(self, application: Any) -> Opened:
@@ -72,13 +78,17 @@ class Churn:
     @bentoml.on_deployment
     @staticmethod
     def refuse_a_bad_release() -> None:
-        """Before the port opens: a worker that fails to start would be started again for ever."""
-        from bentos.churn.worker.first_champion import first_champion
-
+        """Before the port opens."""
         try:
-            first_champion(*_surroundings())
+            check_start(*_surroundings())
         except FedchurnError as error:
             raise BentoMLException(str(error)) from error
+
+    @bentoml.on_deployment
+    @staticmethod
+    def await_refusals() -> None:
+        """A worker that cannot start would be started again for ever."""
+        await_refusals(os.environ)
 
     @bentoml.on_shutdown
     def stop(self) -> None:

@@ -1,11 +1,12 @@
 """A release that is not what its manifest says is not served: the service stops and names the file.
 
 Most is asked of the check that BentoML runs before it opens the port; one of each kind is tried
-with ``bentoml serve``.
+with ``bentoml serve``, and so is a release whose files are right and whose answers are not.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fedchurn.errors import IntegrityError
-from fedchurn.release.manifest import MANIFEST, verify_manifest
+from fedchurn.release.manifest import MANIFEST, manifest_bytes, verify_manifest
 from fedchurn.release.write import write_release
 from tests.e2e.served import BENTOML, DEADLINE_SECONDS, PROJECT, free_port, service_environ
 from tests.unit.release.releases import parts
@@ -186,20 +187,44 @@ def test_bentoml_serve_ends_at_once_without_a_traceback(
     release: Path, tmp_path: Path, damage: Callable[[Path], str]
 ) -> None:
     told = damage(release)
-    environ = service_environ(
-        tmp_path / "home", FEDCHURN_CONTRACT="shop", FEDCHURN_RELEASE=str(release)
-    )
-    ended = subprocess.run(
-        [*BENTOML, "serve", "--host", "127.0.0.1", "--port", str(free_port())],
-        cwd=PROJECT,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_SECONDS,
-    )
+    ended = _serve(release, tmp_path)
     assert ended.returncode == 1
     assert told in ended.stderr
     assert "roll back" in ended.stderr  # what to do
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "listening on" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_other_answers_than_were_judged_end_the_server(
+    release: Path, tmp_path: Path, num_workers: int
+) -> None:
+    """The files are what the manifest says; only a worker can tell that the answers are not."""
+    golden = release / "golden.json"
+    stored = json.loads(golden.read_bytes())
+    stored["probabilities"][3] += 0.01
+    golden.write_text(json.dumps(stored))
+    names = [name for name in FILES if name != MANIFEST]
+    content = {name: (release / name).read_bytes() for name in names}
+    (release / MANIFEST).write_bytes(manifest_bytes(content))
+    verify_manifest(release)
+    options = f"services.churn.workers={num_workers}"
+    ended = _serve(release, tmp_path, BENTOML_CONFIG_OPTIONS=options)
+    assert ended.returncode == 1
+    told = ended.stdout + ended.stderr
+    assert "the service cannot start" in told
+    assert "golden row 4 of 12" in told
+    assert "Traceback" not in told
+
+
+def _serve(release: Path, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    named = {"FEDCHURN_CONTRACT": "shop", "FEDCHURN_RELEASE": str(release)}
+    return subprocess.run(
+        [*BENTOML, "serve", "--host", "127.0.0.1", "--port", str(free_port())],
+        cwd=PROJECT,
+        env=service_environ(tmp_path / "home", **named, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SECONDS,
+    )

@@ -18,7 +18,6 @@ from bentos.churn.gate.gate import Gate
 from bentos.churn.lane.fast_lane import FastLane
 from bentos.churn.lane.front import Lane, Opened
 from bentos.churn.worker.events import MetricsEvents
-from bentos.churn.worker.first_champion import first_champion
 from bentos.churn.worker.reloads import Reloads
 from fedchurn.serving.access.api_keys import read_api_keys
 from fedchurn.serving.access.rate_limit import make_limiter
@@ -29,14 +28,15 @@ from fedchurn.serving.experiment.shadow import ShadowSink
 from fedchurn.serving.feedback.alert_journal import AlertJournal
 from fedchurn.serving.feedback.performance import Performance, performance
 from fedchurn.serving.feedback.store import FeedbackStore
-from fedchurn.serving.log.prediction_log import PredictionLog
+from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
 from fedchurn.serving.metrics.prometheus_service import service_metrics
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder, Sink
+from fedchurn.serving.reload.loading import first_release
 from fedchurn.serving.reload.reloader import Reloader
 from fedchurn.serving.reload.watch import Watcher
 from fedchurn.serving.reload.worker_states import worker_states
-from fedchurn.serving.serving_settings import ServingSettings
+from fedchurn.serving.serving_settings import ServingSettings, read_serving_settings
 from fedchurn.serving.tracing.tracing import make_tracing
 
 logger = logging.getLogger("bentoml.churn")
@@ -49,10 +49,15 @@ class Worker:
 
     Attributes:
         parts: what the routes call.
+
+    Raises:
+        FedchurnError: a setting is wrong, or there is no release that can be trusted.
     """
 
     def __init__(self, environ: Mapping[str, str], bundled: BundledRelease | None) -> None:
-        self.settings, champion = first_champion(environ, bundled)
+        self.settings = read_serving_settings(environ)
+        champion = first_release(self.settings, bundled.wanted if bundled else None)
+        check_masked_fields(self.settings.log_masked_fields, champion.contract)
         routes = [(method, path) for path, methods in ROUTES.items() for method in methods]
         self.metrics = service_metrics(champion.contract, routes=routes)
         events = MetricsEvents(self.metrics)

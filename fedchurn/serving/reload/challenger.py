@@ -9,7 +9,8 @@ from fedchurn.contract.schema import Contract
 from fedchurn.errors import FedchurnError
 from fedchurn.serving.records import CHALLENGER
 from fedchurn.serving.reload.golden import model_fault
-from fedchurn.serving.reload.release_source import WantedRelease, load_wanted, manifest_id
+from fedchurn.serving.reload.loading import load_wanted
+from fedchurn.serving.reload.release_source import WantedRelease, manifest_id
 from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.serving_settings import ServingSettings
 

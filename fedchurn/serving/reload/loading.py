@@ -6,21 +6,37 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from fedchurn.errors import FedchurnError
+from fedchurn.errors import FedchurnError, IntegrityError
 from fedchurn.serving.live import Serving
+from fedchurn.serving.records import CHAMPION
 from fedchurn.serving.reload.golden import fallback_fault, model_fault
-from fedchurn.serving.reload.release_source import (
-    WantedRelease,
-    load_wanted,
-    manifest_id,
-    wanted_release,
-)
+from fedchurn.serving.reload.release_source import WantedRelease, manifest_id, wanted_release
 from fedchurn.serving.reload.result import DAMAGED, OTHER_CONTRACT, Refused, refusing
 from fedchurn.serving.reload.worker_states import worker_states
-from fedchurn.serving.served_release import ServedRelease
+from fedchurn.serving.served_release import ServedRelease, serve_release
 from fedchurn.serving.serving_settings import ServingSettings
 
 logger = logging.getLogger("bentoml.churn.reload")
+
+
+def load_wanted(
+    wanted: WantedRelease, *, role: str = CHAMPION, model_timeout_seconds: float = 1.0
+) -> ServedRelease:
+    """Load the wanted release and make it ready; every file and all golden rows are checked.
+
+    Raises:
+        IntegrityError: the release is damaged, another one, or answers its golden rows otherwise.
+    """
+    served = serve_release(
+        wanted.folder, wanted.version, role=role, model_timeout_seconds=model_timeout_seconds
+    )
+    if wanted.release_id not in (None, served.release_id):
+        raise IntegrityError(
+            f"it names release {wanted.release_id}, but the folder holds {served.release_id}",
+            where=wanted.source,
+            next_step="run `fedchurn history`, then promote or roll back to write it anew",
+        )
+    return served
 
 
 def first_release(settings: ServingSettings, bundled: WantedRelease | None = None) -> ServedRelease:

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fedchurn.errors import IntegrityError, ReleaseError
+from fedchurn.errors import ReleaseError
 from fedchurn.release.manifest import MANIFEST
-from fedchurn.serving.records import CHAMPION
 from fedchurn.serving.reload.files import read_record
 from fedchurn.serving.reload.request import (
     named_release,
@@ -28,7 +27,6 @@ from fedchurn.serving.reload.request import (
     request_path,
     written_ns,
 )
-from fedchurn.serving.served_release import ServedRelease, serve_release
 from fedchurn.serving.serving_settings import ServingSettings
 
 
@@ -104,26 +102,6 @@ def asked_release(settings: ServingSettings, named: str) -> WantedRelease:
     version = pointed.version if pointed and same else None
     source = str(request_path(settings.workers_folder))
     return WantedRelease(folder, folder.name, version, source, "call")
-
-
-def load_wanted(
-    wanted: WantedRelease, *, role: str = CHAMPION, model_timeout_seconds: float = 1.0
-) -> ServedRelease:
-    """Load the wanted release and make it ready; every file and all golden rows are checked.
-
-    Raises:
-        IntegrityError: the release is damaged, another one, or answers its golden rows otherwise.
-    """
-    served = serve_release(
-        wanted.folder, wanted.version, role=role, model_timeout_seconds=model_timeout_seconds
-    )
-    if wanted.release_id not in (None, served.release_id):
-        raise IntegrityError(
-            f"it names release {wanted.release_id}, but the folder holds {served.release_id}",
-            where=wanted.source,
-            next_step="run `fedchurn history`, then promote or roll back to write it anew",
-        )
-    return served
 
 
 def manifest_id(folder: Path) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.release.manifest import MANIFEST
-from fedchurn.serving.reload.release_source import WantedRelease, load_wanted, wanted_release
+from fedchurn.serving.reload.loading import load_wanted
+from fedchurn.serving.reload.release_source import WantedRelease, wanted_release
 from fedchurn.serving.reload.request import request_path, write_request
 from fedchurn.serving.served_release import ServedRelease
 from tests.unit.release.releases import parts
