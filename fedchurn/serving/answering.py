@@ -76,7 +76,7 @@ class Answering:
     def _many(self, rows: Sequence[Row], question: Question, root: Span) -> list[Answer | Refusal]:
         state = self._live.state
         with root.span(FEATURES) as span:
-            judged = [canonical_row(row, state.champion.contract) for row in rows]
+            judged = [_judged(row, state.champion) for row in rows]
             asked = [state.pick(customer_id(row, state.champion)) for row in rows]
             span.note(feature_attributes, judged)
         with root.span(INFERENCE) as span:
@@ -127,6 +127,10 @@ class Answering:
             return Answer(record, judged.warnings)
         advice = served.advisor.recommend(outcome.probability, explanation)
         return Answer(record, judged.warnings, explanation, advice)
+
+
+def _judged(row: Row, served: ServedRelease) -> CanonicalRow:
+    return served.quick.canonical(row) or canonical_row(row, served.contract)
 
 
 def customer_id(row: Row, served: ServedRelease) -> str | None:

@@ -22,6 +22,7 @@ from msgspec import UNSET, UnsetType
 
 from fedchurn.contract.columns import MISSING, UNKNOWN, text_code
 from fedchurn.contract.conditions import Value, rule_holds
+from fedchurn.contract.customer_rows import CanonicalRow
 from fedchurn.contract.derived_values import derived_functions
 from fedchurn.contract.field_readers import Reader, field_reader
 from fedchurn.contract.schema import Column, Contract
@@ -65,6 +66,9 @@ class QuickScorer:
         self._tables = tuple(
             _table(name, column, model) for name, column in contract.columns.items()
         )
+        self._named_tables = tuple(zip(self._names, self._tables, strict=True))
+        others = [contract.target.column, *([contract.id.column] if contract.id else [])]
+        self._accepted = frozenset([*self._names, *others])
         self._logit = model.logit
 
     def score(self, body: bytes) -> QuickAnswer | None:
@@ -86,6 +90,22 @@ class QuickScorer:
         customer = fields[self._num_columns] if self._has_id else UNSET
         known = None if customer is UNSET else customer
         return QuickAnswer(probability(self._logit(slots)), tuple(values), known)
+
+    def canonical(self, row: Mapping[str, object]) -> CanonicalRow | None:
+        """``canonical_row`` of a plain row, several times quicker; None when it is not plain."""
+        if bool in map(type, row.values()):
+            return None  # True is equal to 1, and would be found in its place
+        values: dict[str, Value] = {}
+        try:
+            for name, table in self._named_tables:
+                values[name] = table[row[name]][1]
+        except (KeyError, TypeError):
+            return None
+        if not row.keys() <= self._accepted:
+            return None
+        if self._rules and not self._obeys_rules(list(values.values())):
+            return None
+        return CanonicalRow(values, (), ())
 
     def _obeys_rules(self, values: list[Value]) -> bool:
         named = dict(zip(self._names, values, strict=True))

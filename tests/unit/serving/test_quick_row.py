@@ -62,6 +62,7 @@ def test_golden_rows_of_shipped_contracts_are_plain_and_scored_alike(
     for row in choose_golden_rows(contract, seed=5, num_rows=60):
         judged = canonical_row(row, contract)
         answer = quick.score(body(dict(row)))
+        assert quick.canonical(row) == (None if judged.problems or judged.warnings else judged)
         if judged.problems or judged.warnings:
             assert answer is None
             continue
@@ -159,6 +160,8 @@ def test_any_row_gets_the_long_ways_answer_or_none(row: dict[str, Any]) -> None:
     scorer = releases.scorer(hidden=(HiddenLayer(4),))
     answer = QuickScorer(scorer).score(body(row))
     judged = canonical_row(row, scorer.contract)
+    canonical = QuickScorer(scorer).canonical(row)
+    assert canonical in (None, judged)
     if answer is None:
         return
     assert not judged.problems
