@@ -10,6 +10,7 @@ class and ``arbiter.py``; so what only workers need is imported by ``Churn.__ini
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from fedchurn.quiet import QUIET_ENVIRONMENT
 
 if TYPE_CHECKING:
     from bentos.churn.lane.front import Opened
+    from bentos.churn.worker.worker import Worker
 
 # No telemetry, and one thread for linear algebra: a row is too small for two.
 WORKER_ENVIRONMENT = (
@@ -60,15 +62,11 @@ class Churn:
     """Churn probabilities of customers, explained and recorded."""
 
     def __init__(self) -> None:
-        from bentos.churn.worker.worker import Worker
-
-        _api.load()
-        environ, bundled = _surroundings()
+        gc.disable()  # what is made here stays; looking through it takes a tenth of a second
         try:
-            self._worker = Worker(environ, bundled)
-        except FedchurnError as error:
-            end_server(error, environ)
-            raise
+            self._worker = _new_worker()
+        finally:
+            gc.enable()
         self.parts = self._worker.parts
 
     def open(self, application: Any) -> Opened:
@@ -105,6 +103,18 @@ class Churn:
     def predict_adaptive(self, customers: Customers) -> list[dict[str, Any]]:
         """Rows of concurrent requests, answered together: BentoML's adaptive batching."""
         return adaptive_answers(self.parts, customers, time.perf_counter())
+
+
+def _new_worker() -> Worker:
+    from bentos.churn.worker.worker import Worker
+
+    _api.load()
+    environ, bundled = _surroundings()
+    try:
+        return Worker(environ, bundled)
+    except FedchurnError as error:
+        end_server(error, environ)
+        raise
 
 
 def _surroundings() -> tuple[Mapping[str, str], BundledRelease | None]:
