@@ -61,7 +61,8 @@ def demands(record: dict[str, Any]) -> list[Demand]:
         Demand("reloads done", record["num_reloads"], at_least=reloads),
         Demand("releases that answered", len(record["answers"]), at_least=2),
         Demand("workers killed", record["num_killed"], at_least=1),
-        Demand("answers per second to half the peak", record["rate_reached"], at_least=0.9),
+        # The client, which checks every answer, shares the cores with the workers that wrk had alone.
+        Demand("answers per second to half the peak", record["rate_reached"], at_least=0.75),
     ]
 
 
