@@ -61,7 +61,7 @@ def demands(record: dict[str, Any]) -> list[Demand]:
         Demand("reloads done", record["num_reloads"], at_least=reloads),
         Demand("releases that answered", len(record["answers"]), at_least=2),
         Demand("workers killed", record["num_killed"], at_least=1),
-        # The client, which checks every answer, shares the cores with the workers that wrk had alone.
+        # The client checks every answer, on the cores that wrk had left to the workers.
         Demand("answers per second to half the peak", record["rate_reached"], at_least=0.75),
     ]
 
