@@ -10,7 +10,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +25,7 @@ from fedchurn.serving.log.log_lines import LoggedPrediction
 from fedchurn.serving.log.log_reader import newest
 from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.serving_settings import ServingSettings
+from fedchurn.serving.time_text import time_text
 
 _FILE = "drift.json"
 
@@ -88,7 +88,7 @@ class DriftChecks:
         for column in found.columns:
             drifted = column.verdict is Verdict.DRIFT
             self._series.drift(column.column, column.score, drifted)
-        now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
+        now = time_text(time.time())
         told = {**documented_fields(found), "release": served.release_id, "timestamp": now}
         _write(self._settings.service_folder / _FILE, told)
         return told

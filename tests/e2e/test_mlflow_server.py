@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedchurn.errors import TrackingError
-from fedchurn.quiet import apply_quiet_environment
 from fedchurn.registry.journal import Journal
 from fedchurn.registry.mlflow_model import register_release
 from fedchurn.registry.mlflow_reach import check_reachable
@@ -22,6 +17,7 @@ from fedchurn.registry.mlflow_registry import MlflowRegistry
 from fedchurn.registry.mlflow_tracking import ensure_experiment, tracked_run
 from fedchurn.registry.promoter import promote, rollback
 from fedchurn.release.write import write_release
+from tests.e2e.mlflow_server import mlflow_server
 from tests.unit.registry.acts import act
 from tests.unit.release.releases import parts
 
@@ -33,36 +29,8 @@ START_SECONDS = 120
 def server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Address and process of a server with one worker and no job runners."""
-    apply_quiet_environment(os.environ)
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    place = ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    command = [mlflow, "server", *store, *place, "--host", "127.0.0.1", "--port", port]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
-    try:
-        _wait(f"http://127.0.0.1:{port}", process, folder / "server.log")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()
-        try:
-            return check_reachable(uri)
-        except TrackingError:
-            time.sleep(0.2)
-    raise AssertionError(f"no server after {START_SECONDS} s:\n{log.read_text()}")
+    with mlflow_server(tmp_path_factory.mktemp("server")) as started:
+        yield started
 
 
 def test_from_a_run_to_production_and_back_then_the_server_goes_away(

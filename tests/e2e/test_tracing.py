@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,12 +14,10 @@ import pytest
 from mlflow import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from fedchurn.errors import TrackingError
-from fedchurn.quiet import apply_quiet_environment
-from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.serving.records import Answer
 from fedchurn.serving.serving_settings import read_serving_settings
 from fedchurn.serving.tracing.tracing import Tracing, make_tracing
+from tests.e2e.mlflow_server import mlflow_server
 from tests.unit.serving.served import ROW, VALUES, answering, question
 
 pytestmark = pytest.mark.e2e
@@ -148,42 +142,15 @@ def probabilities(answers: list[Any]) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    apply_quiet_environment(os.environ)
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    place = ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    command = [mlflow, "server", *store, *place, "--host", "127.0.0.1", "--port", port]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
-    try:
-        _wait(f"http://127.0.0.1:{port}", process, folder / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mlflow_server(tmp_path_factory.mktemp("server")) as (uri, _):
+        yield uri
 
 
-def _wait(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()
-        try:
-            return check_reachable(uri)
-        except TrackingError:
-            time.sleep(0.2)
-    raise AssertionError(f"no server after {START_SECONDS} s:\n{log.read_text()}")
-
-
-def test_mlflow_shows_the_trace(tmp_path: Path, mlflow_server: str) -> None:
-    client = MlflowClient(mlflow_server)
+def test_mlflow_shows_the_trace(tmp_path: Path, mlflow_uri: str) -> None:
+    client = MlflowClient(mlflow_uri)
     experiment = client.create_experiment("churn-inference")
-    tracing = tracing_to(f"{mlflow_server}/v1/traces", f"x-mlflow-experiment-id={experiment}")
+    tracing = tracing_to(f"{mlflow_uri}/v1/traces", f"x-mlflow-experiment-id={experiment}")
     answer = answering(tmp_path, tracing).one(ROW, question(explain=True))
     assert isinstance(answer, Answer)
     tracing.close(ARRIVAL_SECONDS)

@@ -7,7 +7,6 @@ differ. The OpenAPI page takes its schemas from these records.
 from __future__ import annotations
 
 from functools import lru_cache
-from time import gmtime, strftime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +17,7 @@ from fedchurn.contract.schema import Column, Contract
 from fedchurn.serving.explaining.explanation import Explanation
 from fedchurn.serving.records import BASE_RATE, RULES, Answer, PredictionRecord
 from fedchurn.serving.served_release import ServedRelease
+from fedchurn.serving.time_text import time_text
 
 _MILLIONTHS = 1e6  # probabilities are sent with six decimals
 
@@ -165,15 +165,6 @@ def churn_rate_baseline(contract: Contract) -> float | None:
     return contract.fallback.base_rate if contract.fallback else None
 
 
-def time_text(time_seconds: float) -> str:
-    """Unix time as ISO 8601 in UTC, to the millisecond.
-
-    >>> time_text(0.25)
-    '1970-01-01T00:00:00.250Z'
-    """
-    return _millisecond_text(int(time_seconds * 1000.0))
-
-
 def json_bytes(content: object) -> bytes:
     """``content`` as JSON; there is no NaN in JSON, so NaN becomes null."""
     return msgspec.json.encode(content)
@@ -212,9 +203,3 @@ def _sent(value: object, column: Column | None) -> object:
 def _facts(served: ServedRelease) -> tuple[str | None, str, float | None]:
     """Version, release id and churn rate; looking them up each time takes a microsecond."""
     return served.version, served.release_id, churn_rate_baseline(served.contract)
-
-
-@lru_cache(maxsize=4)  # a busy service gives many answers a millisecond
-def _millisecond_text(millisecond: int) -> str:
-    second = strftime("%Y-%m-%dT%H:%M:%S", gmtime(millisecond // 1000))
-    return f"{second}.{millisecond % 1000:03d}Z"

@@ -7,10 +7,11 @@ system 4 for ``val_f1`` and ``raw_feature_cols``. docs/api.md has the whole tabl
 
 from __future__ import annotations
 
-from bentos.churn.api.answers import churn_rate_baseline, time_text
+from bentos.churn.api.answers import churn_rate_baseline
 from bentos.churn.api.answers_status import ModelInfo
 from fedchurn.release.card import Metrics
 from fedchurn.serving.served_release import ServedRelease
+from fedchurn.serving.time_text import time_text
 
 _MODEL, _UNSUFFIXED = "churn_prediction_model", "ecommerce"  # as fedchurn.settings names models
 _PREPROCESSING = "encoder of the release: missing flags, truncated lines, one input per label"

@@ -19,7 +19,6 @@ from bentos.churn.api.answers import (
     Prediction,
     explained_fields,
     prediction_fields,
-    time_text,
 )
 from bentos.churn.api.bodies import (
     CSV,
@@ -43,6 +42,7 @@ from bentos.churn.api.parts import ApiParts
 from fedchurn.contract.customer_rows import known_fields
 from fedchurn.serving.answering import Question
 from fedchurn.serving.records import Answer, Refusal
+from fedchurn.serving.time_text import time_text
 
 _CSV_HEADERS = {"content-disposition": 'attachment; filename="predictions.csv"'}
 

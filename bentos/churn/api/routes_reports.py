@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.churn.api.answers import time_text
 from bentos.churn.api.answers_reports import (
     AlertReceipt,
     DriftCheck,
@@ -26,6 +25,7 @@ from bentos.churn.api.parts import ApiParts
 from fedchurn.errors import FedchurnError, nearest_match
 from fedchurn.serving.records import Refusal
 from fedchurn.serving.reload.result import ReloadResult
+from fedchurn.serving.time_text import time_text
 
 _FEEDBACK = ("prediction_id", "customer_id", "label", "predicted", "happened_at")
 # What reference systems and people call the same things.

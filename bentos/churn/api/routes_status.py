@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.churn.api.answers import time_text
 from bentos.churn.api.answers_status import Experiment, FallbackStats, Health, Index, Ready
 from bentos.churn.api.compat import model_info
 from bentos.churn.api.endpoints import answered
@@ -20,6 +19,7 @@ from bentos.churn.api.findings import Finding
 from bentos.churn.api.parts import ApiParts
 from fedchurn import __version__
 from fedchurn.serving.live import Serving
+from fedchurn.serving.time_text import time_text
 
 ENDPOINTS = {
     "predict": "/predict",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fedchurn.serving.feedback.entry import PredictedThen
 from fedchurn.serving.feedback.performance_metrics import LabelledMetrics, labelled_metrics
 from fedchurn.serving.feedback.reader import newest_feedback, settle
 from fedchurn.serving.log.log_reader import ReadCounts, newest
+from fedchurn.serving.time_text import time_text
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def performance(
     labels = [(then, label) for then, label in settled.labels if release in (None, then.release)]
     probabilities = np.array([p.probability for p in meant], dtype=np.float64)
     return Performance(
-        timestamp=datetime.now(UTC).isoformat(),
+        timestamp=time_text(time.time()),
         recent_predictions=len(meant),
         window_start=_iso(meant[0].time_seconds) if meant else None,
         window_end=_iso(meant[-1].time_seconds) if meant else None,
@@ -129,4 +130,4 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 
 
 def _iso(time_seconds: float) -> str:
-    return datetime.fromtimestamp(time_seconds, UTC).isoformat()
+    return time_text(time_seconds)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -25,6 +24,7 @@ from fedchurn.serving.log.log_files import FileNames, LineFile
 from fedchurn.serving.log.log_lines import LoggedPrediction, line_of
 from fedchurn.serving.log.log_lookup import PredictionFinder
 from fedchurn.serving.records import Refusal
+from fedchurn.serving.time_text import time_text
 
 logger = logging.getLogger("bentoml.churn.feedback")
 
@@ -181,7 +181,7 @@ def _another_customer(entry: FeedbackEntry) -> RowProblem:
 def _receipt(entry: FeedbackEntry) -> FeedbackReceipt:
     then = entry.predicted
     return FeedbackReceipt(
-        time=datetime.fromtimestamp(entry.time_seconds, UTC).isoformat(),
+        time=time_text(entry.time_seconds),
         prediction_id=then.prediction_id if then else entry.prediction_id,
         customer_id=then.customer_id if then and then.customer_id else entry.customer_id,
         label=entry.label,

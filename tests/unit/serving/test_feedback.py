@@ -73,7 +73,7 @@ def test_a_prediction_is_found_and_kept_beside_its_label(
     log(tmp_path / "predictions", records([1, 2, 3], probability=0.75, prediction=1))
     receipt = kept(store.add(CONTRACT, label="1", prediction_id=f"{MARK}-2"))
     assert receipt == FeedbackReceipt(
-        time="2025-10-09T08:55:00+00:00",
+        time="2025-10-09T08:55:00.000Z",
         prediction_id=f"{MARK}-2",
         customer_id="C2",
         label=1,

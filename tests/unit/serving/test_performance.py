@@ -98,8 +98,8 @@ def test_a_window(answered: Path) -> None:
     assert found.predicted_churn_rate == 0.5
     assert found.releases == {"shop-1.2.0-0123456789ab": 4}
     assert found.models_used == {"champion": 4}
-    assert found.window_start == "2025-10-09T08:53:20+00:00"
-    assert found.window_end == "2025-10-09T08:53:20.003000+00:00"
+    assert found.window_start == "2025-10-09T08:53:20.000Z"
+    assert found.window_end == "2025-10-09T08:53:20.003Z"
     assert found.feedback == {"read": 4, "unknown": 0, "duplicates": 0, "contradictions": 0}
     assert (found.labelled.num_labelled, found.labelled.accuracy) == (4, 0.5)
     assert json.loads(json.dumps(found.to_dict()))["labelled"]["f1"] == 0.5
