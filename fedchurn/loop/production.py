@@ -99,8 +99,11 @@ def point_service(settings: Settings, registry: MlflowRegistry) -> Path | None:
         return None
     folder = registry.fetch_release(version, releases_folder(settings))
     facts = {"release_folder": str(folder), "release_id": folder.name, "version": version}
-    path = settings.home.resolve() / "serving" / f"{contract_name(settings)}.json"
-    return write_artifact(path, (json.dumps(facts, indent=1) + "\n").encode())
+    content = (json.dumps(facts, indent=1) + "\n").encode()
+    serving = settings.home.resolve() / "serving"
+    # For a service that is asked to serve this release again, when it is no longer in production.
+    write_artifact(serving / "releases" / f"{folder.name}.json", content)
+    return write_artifact(serving / f"{contract_name(settings)}.json", content)
 
 
 def registered_version(settings: Settings, version: str | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from bentos.churn.api.findings import Finding, finding
 from fedchurn.contract.schema import Column, Contract
 from fedchurn.serving.explaining.explanation import Explanation
+from fedchurn.serving.fallback.rules import rules_that_hold
 from fedchurn.serving.records import BASE_RATE, RULES, Answer, PredictionRecord
 from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.time_text import time_text
@@ -139,14 +140,19 @@ def explained_fields(answer: Answer) -> Prediction:
     fields.base_probability = rounded(explanation.base_probability) if explanation else None
     fields.recommendations = list(answer.recommendations)
     if explanation is None:
-        fields.explanation_note = _why_unexplained(answer.record.model_used)
+        fields.explanation_note = _why_unexplained(answer.record)
     return fields
 
 
-def _why_unexplained(model_used: str) -> str:
-    if model_used in (RULES, BASE_RATE):
-        return f"{model_used} answered, which explains no field"
-    return "the answer could not be explained; the service's log says why"
+def _why_unexplained(record: PredictionRecord) -> str:
+    if record.model_used == BASE_RATE:
+        return "base_rate answered, which looks at no field"
+    if record.model_used != RULES:
+        return "the answer could not be explained; the service's log says why"
+    contract = record.served.contract
+    values = dict(zip(contract.columns, record.values, strict=True))
+    reasons = [rule.reason for rule in rules_that_hold(contract, values)]
+    return f"rules answered: {', '.join(reasons) or 'none holds, so the base rate'}"
 
 
 def rounded(probability: float) -> float:

@@ -128,6 +128,7 @@ def health(parts: ApiParts) -> Health:
     fault = cannot_answer(state)
     condition: Mapping[str, Any] = parts.reloader.condition() if parts.reloader else {}
     drift: Mapping[str, Any] = parts.drift.status() if parts.drift else {}
+    words = _in_full if not parts.settings.api_keys else _without_places
     now = time.time()
     return Health(
         status=_status(state, fault, condition),
@@ -139,12 +140,12 @@ def health(parts: ApiParts) -> Health:
         model_loaded=True,
         preprocessor_loaded=True,
         champion_fault=state.champion_fault,
-        challenger_fault=state.challenger_fault,
+        challenger_fault=words(state.challenger_fault),
         golden_rows=condition.get("golden_rows"),
-        last_reload_failure=condition.get("last_reload_failure"),
+        last_reload_failure=words(condition.get("last_reload_failure")),
         num_workers=int(condition.get("num_workers", 1)),
         num_serving=int(condition.get("num_serving", 1)),
-        workers=list(condition.get("workers", ())),
+        workers=[] if parts.settings.api_keys else list(condition.get("workers", ())),
         uptime_seconds=round(max(0.0, now - parts.started_seconds), 3),
         predictions_made=_counts(parts).total_predictions,
         drift_monitoring_active=bool(drift.get("monitoring_active", False)),
@@ -152,6 +153,15 @@ def health(parts: ApiParts) -> Health:
         monitoring_data_size=int(drift.get("monitoring_samples", 0)),
         errors=[Finding(message=fault, rule="unavailable")] if fault else UNSET,
     )
+
+
+def _in_full(fault: str | None) -> str | None:
+    return fault
+
+
+def _without_places(fault: str | None) -> str | None:
+    """Anybody may ask for health, also where keys are asked for; folders are not for anybody."""
+    return fault and "the service's log says why"
 
 
 def cannot_answer(state: Serving) -> str | None:

@@ -76,3 +76,6 @@ ROUTES: Routes = {
 
 # BentoML reads forms there, too, which nobody documents; one without a boundary is a 500.
 ONLY_JSON = frozenset({"/predict/adaptive"})
+
+# BentoML reads this body on the event loop: a megabyte holds everybody up for some 60 ms.
+SMALLER_BODY_BYTES = {"/predict/adaptive": 2**20}

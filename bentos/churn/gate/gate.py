@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bentos.churn.gate.access import ONLY_JSON, Access, Routes
+from bentos.churn.gate.access import ONLY_JSON, SMALLER_BODY_BYTES, Access, Routes
 from bentos.churn.gate.guard import Guard
 from bentos.churn.gate.headers import SECURITY_HEADERS, Cors, RawHeaders
 from bentos.churn.gate.refused import OTHER, Refused, error_body, foreign_error_body, refused
@@ -89,17 +89,21 @@ class Gate:
             found = self._unwelcome(scope, access)
             if found is not None:
                 return self._shown(scope, found)
-        if scope["method"] == "POST" and _declared_bytes(scope) > self.max_body_bytes:
+        if scope["method"] == "POST" and _declared_bytes(scope) > self.limit_of(scope):
             return self.too_large(scope)
         if scope["path"] in ONLY_JSON and not _is_json(scope):
             return self._shown(scope, refused(scope["path"], 415, _ONLY_JSON_BODY))
         return None
 
     def too_large(self, scope: Scope) -> Refused:
-        """The refusal of a body above ``max_body_bytes``."""
-        limit = f"{self.max_body_bytes} bytes"
+        """The refusal of a body above the limit of its path."""
+        limit = f"{self.limit_of(scope)} bytes"
         body = error_body("too_large", f"the body is larger than {limit}", limit=limit)
         return self._shown(scope, refused(scope["path"], 413, body, _CLOSE))
+
+    def limit_of(self, scope: Scope) -> int:
+        """Bytes that the body of a request may have."""
+        return min(self.max_body_bytes, SMALLER_BODY_BYTES.get(scope["path"], self.max_body_bytes))
 
     def headers(self, scope: Scope) -> RawHeaders:
         """Headers that an answer with data must carry, for those who answer without ``forward``."""
@@ -121,7 +125,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         added = self._cors_headers(scope)
-        guard = Guard(receive, send, max_body_bytes=self.max_body_bytes, headers=added)
+        guard = Guard(receive, send, max_body_bytes=self.limit_of(scope), headers=added)
         try:
             await self._app(scope, guard.receive, guard.send)
         except Exception:

@@ -161,10 +161,12 @@ class _Watched:
 
 
 def _is_json(scope: Scope) -> bool:
-    """Whether the body is said to be JSON, or nothing is said."""
+    """Whether the body is said to be plain JSON, or nothing is said."""
     for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value.partition(b";")[0].rstrip() == b"application/json")
+        if name == b"content-type" and value.partition(b";")[0].rstrip() != b"application/json":
+            return False
+        if name == b"content-encoding":
+            return False
     return True
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 _NEW = ".new-"
 _NEW_SECONDS = 60.0
+_SKEW_SECONDS = 3600.0  # by which clocks of several machines may differ
 DISK_FULL = "disk_full"
 NOT_WRITABLE = "not_writable"
 IO_ERROR = "io_error"
@@ -39,6 +40,10 @@ def reason_of(error: OSError) -> str:
     return next(found, IO_ERROR)
 
 
+def _stamp(time_seconds: float) -> str:
+    return datetime.fromtimestamp(time_seconds, UTC).strftime(STAMP)
+
+
 class FileNames:
     """Names of one worker's files."""
 
@@ -49,9 +54,8 @@ class FileNames:
 
     def new(self, time_seconds: float) -> str:
         """The next name, for a file whose first line is of ``time_seconds`` (Unix time)."""
-        stamp = datetime.fromtimestamp(time_seconds, UTC).strftime(STAMP)
         number = next(self._numbers)
-        return f"{self.kind}-{stamp}-{os.getpid()}-{self._start}-{number:06d}.jsonl"
+        return f"{self.kind}-{_stamp(time_seconds)}-{os.getpid()}-{self._start}-{number:06d}.jsonl"
 
 
 class LineFile:
@@ -153,7 +157,9 @@ def delete_oldest(folder: Path, kind: str, *, total_bytes: int, file_bytes: int)
     _delete_unfinished(folder)
     closed: list[tuple[Path, int]] = []
     num_bytes = 0
-    for path in log_paths(folder, kind):
+    # A clock that was far ahead once must not keep its files for ever: those count as oldest.
+    ahead = f"{kind}-{_stamp(time.time() + _SKEW_SECONDS)}"
+    for path in sorted(log_paths(folder, kind), key=lambda path: path.name <= ahead):
         size = _size(path)
         if is_open(path):
             size = max(size, file_bytes)

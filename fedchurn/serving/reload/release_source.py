@@ -14,6 +14,7 @@ nobody chose what it names.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -94,12 +95,7 @@ def asked_release(settings: ServingSettings, named: str) -> WantedRelease:
         ReleaseError: there is no such release there.
     """
     folder = named_release(releases_folder(settings), named)
-    try:
-        pointed = _read_pointer(pointer_path(settings))
-    except ReleaseError:
-        pointed = None  # it is overruled, and would give no more than a version
-    same = pointed is not None and pointed.release_id == folder.name
-    version = pointed.version if pointed and same else None
+    version = _version_once(settings, folder.name)
     source = str(request_path(settings.workers_folder))
     return WantedRelease(folder, folder.name, version, source, "call")
 
@@ -120,6 +116,17 @@ def pointer_path(settings: ServingSettings) -> Path:
 def releases_folder(settings: ServingSettings) -> Path:
     """Where release folders live; a call may name no other place."""
     return settings.home.resolve() / "releases"
+
+
+def _version_once(settings: ServingSettings, release_id: str) -> str | None:
+    """The version as which a release was last in production; None where it never was."""
+    known = settings.home.resolve() / "serving" / "releases" / f"{release_id}.json"
+    for pointer in (pointer_path(settings), known):
+        with suppress(ReleaseError):  # it would give no more than a version
+            found = _read_pointer(pointer)
+            if found is not None and found.release_id == release_id:
+                return found.version
+    return None
 
 
 def _read_pointer(pointer: Path) -> WantedRelease | None:

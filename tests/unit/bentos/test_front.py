@@ -143,6 +143,11 @@ def test_only_json_takes_the_lane(kind: str, status: int) -> None:
     assert answered.status == status
 
 
+def test_an_encoded_body_goes_the_long_way() -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert ask(Service().front, "POST", "/predict", headers, [b"plain row"]).status == 201
+
+
 def test_before_the_service_has_started_everything_is_passed_on() -> None:
     service = Service(is_open=False)
     assert service.post("/predict", b"plain").status == 201

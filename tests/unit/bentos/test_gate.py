@@ -328,6 +328,14 @@ def test_a_declared_size_is_refused_before_anything_is_read() -> None:
     assert counted == [("/predict", 413)]
 
 
+def test_a_path_may_have_a_smaller_limit() -> None:
+    gate = Gate(INNER, ROUTES, read_api_keys([]), None, ServingSettings())
+    for path, status in (("/predict/adaptive", 413), ("/predict/batch", None)):
+        headers = {"content-length": str(2**20 + 1), "content-type": "application/json"}
+        refused = gate.refusal(http_scope("POST", path, headers))
+        assert (refused and refused.status) == status
+
+
 def test_an_application_that_swallows_the_error_does_not_hide_it() -> None:
     answered = ask(_gate(max_body_bytes=LIMIT), "POST", "/caught", {}, [b"x" * 2000])
     assert (answered.status, answered.error["rule"]) == (413, "too_large")

@@ -188,6 +188,15 @@ class TestSize:
         assert one.num_deleted_files > 0
         assert one.num_dropped == 0
 
+    def test_files_of_a_clock_that_was_ahead_go_first(self, tmp_path: Path) -> None:
+        ahead = tmp_path / "predictions-20990101T000000.000000Z-1-0000abcd-000001.jsonl"
+        ahead.write_bytes(b"x" * 4000)
+        one = PredictionLog(tmp_path, file_bytes=4096, total_bytes=16_384)
+        one.take(records(range(200)))
+        one.close()
+        assert one.num_deleted_files > 0
+        assert not ahead.exists()
+
     def test_all_workers_share_one_bound_and_spare_open_files(self, tmp_path: Path) -> None:
         log(tmp_path, records(range(5)), file_bytes=4096)  # a worker that is gone
         idle, busy = (

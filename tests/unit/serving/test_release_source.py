@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,14 @@ def test_a_request_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     request_path(settings_of(tmp_path).workers_folder).write_text("{}")
     with pytest.raises(ReleaseError, match=r"reload-request\.json.*\n.*delete this file"):
         _load(tmp_path)
+
+
+def test_a_release_that_was_in_production_once_keeps_its_version(tmp_path: Path) -> None:
+    old, new = released(tmp_path), released(tmp_path, parts(seed=8))
+    known = tmp_path / "serving" / "releases" / f"{old.name}.json"
+    known.parent.mkdir(parents=True)
+    facts = {"release_folder": str(old), "release_id": old.name, "version": "3"}
+    known.write_text(json.dumps(facts))  # as a promotion leaves it
+    _ask(tmp_path, old.name, point(tmp_path, new))
+    served = _load(tmp_path)
+    assert (served.release_id, served.version) == (old.name, "3")
