@@ -113,7 +113,10 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     deployment = processes.read_url(f"{api_url}/deployments/name/greet/every-minute")
     assert deployment is not None
     new_run = f"{api_url}/deployments/{json.loads(deployment)['id']}/create_flow_run"
-    assert processes.read_url(new_run, body=b"{}") is not None
+    # A server that is busy with its first flow may take longer than one call waits.
+    assert processes.wait_until(
+        lambda: processes.read_url(new_run, body=b"{}") is not None, deadline_seconds=30
+    )
     done = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
     assert processes.wait_until(lambda: bool(_runs_of(api_url, done)), deadline_seconds=60)
 
