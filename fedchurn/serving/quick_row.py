@@ -12,13 +12,13 @@ there is no second definition of a row here.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
+from numpy.typing import NDArray
 
 from fedchurn.contract.columns import MISSING, UNKNOWN, text_code
 from fedchurn.contract.conditions import Value, rule_holds
@@ -26,13 +26,14 @@ from fedchurn.contract.customer_rows import CanonicalRow
 from fedchurn.contract.derived_values import derived_functions
 from fedchurn.contract.field_readers import Reader, field_reader
 from fedchurn.contract.schema import Column, Contract
-from fedchurn.encoding.encoder import NumberEncoding
+from fedchurn.encoding.encoder import CategoryEncoding, NumberEncoding
 from fedchurn.encoding.row_encoder import RowEncoder
 from fedchurn.learning.spec import wide_logit, widened
 from fedchurn.release.scorer import Scorer
 from fedchurn.serving.predictor import probability
 
 _MAX_TABLE = 4096
+_MAX_KEPT = 16_384  # some 3 MB per column
 
 Slot = Callable[[Value], float]  # what a canonical value becomes for the model
 Entry = tuple[float, Value]  # that, and the value
@@ -134,26 +135,32 @@ def _decoder(contract: Contract) -> tuple[Callable[[bytes], tuple[Any, ...]], in
     return lambda body: as_tuple(decode(body)), len(names), bool(id_names) and others[0] in id_names
 
 
-class _Table(dict[Any, Entry]):
-    """Entries by raw value; what is not there is worked out by ``entry``, or raises KeyError."""
+class _OpenTable(dict[Any, Entry]):
+    """Entries by raw value; what is not there is worked out by ``entry``, or raises KeyError.
+
+    Numbers are kept once they are worked out, for customers' numbers come again; texts are not,
+    for a text may be long.
+    """
 
     def __init__(self, known: Mapping[Any, Entry], entry: Callable[[Any], Entry]) -> None:
         super().__init__(known)
         self._entry = entry
 
     def __missing__(self, raw: Any) -> Entry:
-        return self._entry(raw)
+        entry = self._entry(raw)
+        if len(self) < _MAX_KEPT and not isinstance(raw, str):
+            self[raw] = entry
+        return entry
 
 
 def _table(name: str, column: Column, model: _Additive | _General) -> dict[Any, Entry]:
-    read = field_reader(name, column)
-    exact, quick = model.slot(name), model.quick_slot(name)
+    read, slot = field_reader(name, column), model.slot(name)
     known: dict[Any, Entry] = {}
     for raw in _candidates(column):
         value, finding = read(None if raw is UNSET else raw)
         if finding is None:
-            known[raw] = exact(value), value
-    return known if _is_closed(column) else _Table(known, _entry(read, quick))
+            known[raw] = slot(value), value
+    return known if _is_closed(column) else _OpenTable(known, _entry(read, slot))
 
 
 def _entry(read: Reader, slot: Slot) -> Callable[[Any], Entry]:
@@ -200,25 +207,13 @@ class _Additive:
         self._encodings = {e.name: (e, kernel[places[e.name], 0]) for e in scorer.encoder.encodings}
 
     def slot(self, name: str) -> Slot:
-        """The term of one field, from the encoder's own inputs."""
+        """The term of one field: its inputs, as the encoder makes them, times their weights."""
         if name not in self._encodings:
             return lambda _value: 0.0
         encoding, weights = self._encodings[name]
-        code = _slot(self._contract.columns[name])
-
-        def term(value: Value) -> float:
-            inputs = np.zeros((1, encoding.width), dtype=np.float32)
-            encoding.write(np.array([code(value)]), inputs)
-            return float(inputs[0].astype(np.float64) @ weights)
-
-        return term
-
-    def quick_slot(self, name: str) -> Slot:
-        """The same but for rounding, without arrays."""
-        encoding, weights = self._encodings.get(name, (None, None))
         if isinstance(encoding, NumberEncoding):
-            return _line(encoding, weights)
-        return self.slot(name)
+            return _number_term(encoding, weights)
+        return _label_term(encoding, weights, _slot(self._contract.columns[name]))
 
     def logit(self, slots: list[float]) -> float:
         return sum(slots, self._bias)
@@ -238,8 +233,6 @@ class _General:
         """The number or code of one field."""
         return _slot(self._columns[name])
 
-    quick_slot = slot
-
     def logit(self, slots: list[float]) -> float:
         named = dict(zip(self._names, slots, strict=True))
         for name, derive in self._derived:
@@ -258,19 +251,18 @@ def _slot(column: Column) -> Slot:
     return lambda value: MISSING if value is None else codes.get(str(value), UNKNOWN)
 
 
-def _line(encoding: NumberEncoding, weights: Any) -> Slot:
-    """The piecewise line of one number: slope and height between two knots, found by bisection."""
-    slopes, offsets, _ = encoding.lines()
-    flag = float(weights[0]) if encoding.missing_flag else 0.0
-    lines = weights[int(encoding.missing_flag) :]
-    knots = list(encoding.knots)
-    slope = np.cumsum(lines * slopes).tolist()
-    height = np.cumsum(-lines * offsets).tolist()
-
+def _label_term(encoding: CategoryEncoding, weights: NDArray[np.float64], code: Slot) -> Slot:
     def term(value: Value) -> float:
-        number = encoding.fill if value is None else float(value)
-        segment = bisect_left(knots, number)
-        added: float = slope[segment] * number + height[segment]
-        return added + flag if value is None else added
+        place = encoding.position(int(code(value)))
+        return 0.0 if place is None else float(weights[place])
+
+    return term
+
+
+def _number_term(encoding: NumberEncoding, weights: NDArray[np.float64]) -> Slot:
+    def term(value: Value) -> float:
+        inputs = np.zeros((1, encoding.width), dtype=np.float32)
+        encoding.write(np.array([math.nan if value is None else value]), inputs)
+        return float(inputs[0].astype(np.float64) @ weights)
 
     return term
