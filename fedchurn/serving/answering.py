@@ -77,7 +77,8 @@ class Answering:
         state = self._live.state
         with root.span(FEATURES) as span:
             judged = [_judged(row, state.champion) for row in rows]
-            asked = [state.pick(customer_id(row, state.champion)) for row in rows]
+            customers = [customer_id(row, state.champion) for row in rows]
+            asked = [state.pick(customer) for customer in customers]
             span.note(feature_attributes, judged)
         with root.span(INFERENCE) as span:
             outcomes = _outcomes(state, judged, asked)
@@ -87,11 +88,11 @@ class Answering:
             explanations = list(map(_explained, asked, judged, wanted))
             span.note(explanation_attributes, explanations)
         answers = [
-            self._answer(row, one, served, outcome, explanation, question)
+            self._answer(customer, one, served, outcome, explanation, question)
             if outcome is not None
             else Refusal(one.problems)
-            for row, one, served, outcome, explanation in zip(
-                rows, judged, asked, outcomes, explanations, strict=True
+            for customer, one, served, outcome, explanation in zip(
+                customers, judged, asked, outcomes, explanations, strict=True
             )
         ]
         root.note(request_attributes, question.endpoint, asked, answers)
@@ -99,7 +100,7 @@ class Answering:
 
     def _answer(
         self,
-        row: Row,
+        customer: str | None,
         judged: CanonicalRow,
         served: ServedRelease,
         outcome: Outcome,
@@ -109,7 +110,7 @@ class Answering:
         record = PredictionRecord(
             time_seconds=time.time(),
             prediction_id=self._ids.new(),
-            customer_id=customer_id(row, served),
+            customer_id=customer,
             values=tuple(judged.values.values()),
             probability=outcome.probability,
             prediction=int(outcome.probability >= served.threshold),
