@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 import yaml
 
 from fedchurn.evaluation.artifact import write_artifact
-from fedchurn.release.folder import sync_folder
+from fedchurn.release.folder import sync_folder, sync_tree
 
 _RECORDS = ("bento.yaml", "model.yaml")  # they hold the time at which they were written
 _TIME = "creation_time"
@@ -86,7 +85,7 @@ class StoredBento:
         for here, there in zip(self.folders, moved.folders, strict=True):
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(there, ignore_errors=True)  # a damaged one
-            _sync(here)
+            sync_tree(here)
             here.chmod(0o755)  # BentoML makes 0700, but the service may run as another user
             here.rename(there)
             sync_folder(there.parent)
@@ -118,13 +117,3 @@ def _without_times(record: Any) -> Any:
     if isinstance(record, dict):
         return {k: _without_times(v) for k, v in record.items() if k != _TIME}
     return [_without_times(v) for v in record] if isinstance(record, list) else record
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.errors import ReleaseError
-from fedchurn.release.folder import sync_folder
+from fedchurn.release.folder import sync_folder, sync_tree
 
 StageResult = dict[str, Any]
 
@@ -81,7 +81,7 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
         if (finished := finished_stage(home, name, key)) is not None:
             return finished  # by another process meanwhile, which may be reading it
         shutil.rmtree(folder, ignore_errors=True)  # an older one without its result file
-        _sync(partial)
+        sync_tree(partial)
         partial.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:
@@ -93,17 +93,6 @@ def run_stage(home: Path, name: str, key: str, work: Callable[[Path], StageResul
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
-
-
-def _sync(folder: Path) -> None:
-    """All files and folders below on disk before the rename says that they are there."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
 
 
 def forget_stage(home: Path, name: str, key: str) -> None:

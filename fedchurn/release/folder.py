@@ -31,6 +31,17 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def sync_tree(folder: Path) -> None:
+    """Have the disk confirm all files and folders below, before a rename says so."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def write_folder(
     folder: Path, files: Mapping[str, bytes], *, write: WriteFile = write_file
 ) -> None:

@@ -6,33 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fedchurn.contract.schema import Contract
 from fedchurn.serving.answering import Answering
 from fedchurn.serving.feedback.alert_journal import AlertJournal
 from fedchurn.serving.feedback.performance import Performance
-from fedchurn.serving.feedback.store import FeedbackReceipt
+from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.live import Live
-from fedchurn.serving.records import Refusal
 from fedchurn.serving.reload.result import ReloadResult
 from fedchurn.serving.serving_settings import ServingSettings
 
 if TYPE_CHECKING:  # prometheus_client must not be imported before a worker has set its folder
     from fedchurn.serving.metrics.prometheus_reading import FallbackCounts
-
-
-class Feedback(Protocol):
-    """Takes ground truth (``fedchurn.serving.feedback.store.FeedbackStore``)."""
-
-    def add(
-        self,
-        contract: Contract,
-        *,
-        label: object,
-        prediction_id: object = None,
-        customer_id: object = None,
-        happened_at: object = None,
-        predicted: object = None,
-    ) -> FeedbackReceipt | Refusal: ...
 
 
 class Problem(Protocol):
@@ -113,7 +96,7 @@ class ApiParts:
     alerts: AlertJournal
     started_seconds: float
     flush: Callable[[], None]
-    feedback: Feedback | None = None
+    feedback: FeedbackStore | None = None
     performance: Callable[[], Performance] | None = None
     reloader: Reloader | None = None
     drift: DriftMonitor | None = None
