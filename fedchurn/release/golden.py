@@ -96,6 +96,14 @@ def check_golden(
     return max(worst, _compare("fallback model", golden.rows, expected, fallback, where))
 
 
+def differences(
+    found: Sequence[float] | NDArray[np.float64], expected: Sequence[float]
+) -> NDArray[np.float64]:
+    """How far n probabilities are from those expected, float64 (n,); infinite for what is NaN."""
+    difference = np.abs(np.asarray(found, dtype=np.float64) - np.asarray(expected))
+    return np.where(np.isnan(difference), np.inf, difference)
+
+
 def _compare(
     name: str,
     rows: tuple[CanonicalRow, ...],
@@ -110,9 +118,9 @@ def _compare(
             next_step=_NEXT,
         )
     found = scorer.probabilities(rows)
-    difference = np.abs(found - np.asarray(expected))
-    worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-    if not difference[worst] <= TOLERANCE:
+    difference = differences(found, expected)
+    worst = int(np.argmax(difference))
+    if difference[worst] > TOLERANCE:
         raise IntegrityError(
             f"golden row {worst + 1} of {len(rows)}: the {name} answers {found[worst]:.8f}, not "
             f"{expected[worst]:.8f} (difference {difference[worst]:.3g}, allowed {TOLERANCE:g})",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedchurn.contract.schema import Contract, RiskBand
 from fedchurn.errors import IntegrityError
-from fedchurn.release.golden import TOLERANCE
+from fedchurn.release.golden import TOLERANCE, differences
 from fedchurn.release.load import Release, check_golden, load_release
 from fedchurn.serving.explaining.explanation import Explainer
 from fedchurn.serving.explaining.recommendations import Advisor
@@ -116,11 +116,12 @@ def check_quick(release: Release, quick: QuickScorer) -> None:
     Raises:
         IntegrityError: they differ by more than the tolerance of golden rows.
     """
-    rows = release.golden.rows
-    answers = [quick.score(json.dumps(dict(row)).encode()) for row in rows]
-    pairs = zip(answers, release.golden.probabilities, strict=True)
-    worst = max((abs(a.probability - p) for a, p in pairs if a is not None), default=0.0)
-    if not worst <= TOLERANCE:
+    golden = release.golden
+    answers = [quick.score(json.dumps(dict(row)).encode()) for row in golden.rows]
+    pairs = zip(answers, golden.probabilities, strict=True)
+    plain = [(answer.probability, expected) for answer, expected in pairs if answer is not None]
+    worst = differences([p for p, _ in plain], [p for _, p in plain]).max(initial=0.0)
+    if worst > TOLERANCE:
         raise IntegrityError(
             f"the fast lane's answers differ by {worst:.3g}, allowed {TOLERANCE:g}",
             where=f"release {release.release_id}",

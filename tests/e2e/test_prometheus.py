@@ -112,7 +112,7 @@ def _live(service: Service) -> None:
         metrics.drift(name, 0.4, True)
     metrics.feedback(1, 1)
     metrics.shadow([0.1, 0.2], 1)
-    metrics.log_drops(1)
+    metrics.watch_drops("log", lambda: 1)
     metrics.refused([SimpleNamespace(field=next(iter(service.contract.columns)), rule="missing")])
     for number in range(100):
         metrics.take([_record(service, number, drawn)])

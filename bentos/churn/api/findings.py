@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from fedchurn.errors import FedchurnError, nearest_match
+from fedchurn.errors import nearest_match
 
 _MAX_ECHOED = 200  # characters of a value or name that are sent back
 _MAX_MESSAGE = 1000  # characters
@@ -109,11 +109,6 @@ def refused(
         nearest=nearest,
     )
     return Refused(status, [one])
-
-
-def unable(error: FedchurnError, status: int, rule: str) -> Refused:
-    """A refusal because something that was asked for cannot be done."""
-    return refused(status, rule, error.what, limit=error.next_step or None)
 
 
 def echo(value: object) -> object:

@@ -30,6 +30,7 @@ from fedchurn.serving.feedback.performance import Performance, performance
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
 from fedchurn.serving.metrics.prometheus_service import service_metrics
+from fedchurn.serving.metrics.prometheus_state import LOG, RECORDER
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder, Sink
 from fedchurn.serving.reload.loading import first_release
@@ -40,8 +41,6 @@ from fedchurn.serving.serving_settings import ServingSettings, read_serving_sett
 from fedchurn.serving.tracing.tracing import make_tracing
 
 logger = logging.getLogger("bentoml.churn")
-
-DROP_LOG, DROP_RECORDER = "log", "recorder"
 
 
 class Worker:
@@ -102,9 +101,9 @@ class Worker:
         if self._log is not None:
             sinks.append(self._log)
             log = self._log
-            self.metrics.watch_drops(DROP_LOG, lambda: log.num_dropped)
+            self.metrics.watch_drops(LOG, lambda: log.num_dropped)
         recorder = Recorder(sinks, interval_seconds=self.settings.log_flush_seconds)
-        self.metrics.watch_drops(DROP_RECORDER, lambda: recorder.num_dropped)
+        self.metrics.watch_drops(RECORDER, lambda: recorder.num_dropped)
         return recorder
 
     def _make_parts(self) -> ApiParts:

@@ -109,10 +109,6 @@ class StateSeries:
         """Read how many records a stage of ``DROP_STAGES`` has dropped since it started."""
         self._drop_sources[stage] = num_dropped
 
-    def log_drops(self, total: int) -> None:
-        """The prediction log has dropped ``total`` records since it started."""
-        self._count_drops(LOG, total)
-
     def read_drops(self) -> None:
         """Bring the counts of ``watch_drops`` up to date."""
         for stage, num_dropped in self._drop_sources.items():

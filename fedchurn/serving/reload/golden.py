@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.errors import FedchurnError
-from fedchurn.release.golden import TOLERANCE
+from fedchurn.release.golden import TOLERANCE, differences
 from fedchurn.serving.served_release import ServedRelease, check_quick
 
 
@@ -46,6 +46,4 @@ def fallback_fault(served: ServedRelease) -> str | None:
 
 
 def _worst(found: NDArray[np.float64], expected: tuple[float, ...]) -> float:
-    """Largest difference of probabilities; infinity where one is not finite."""
-    difference = np.abs(found - np.asarray(expected))
-    return float(np.max(np.where(np.isnan(difference), np.inf, difference)))
+    return float(differences(found, expected).max())

@@ -318,8 +318,9 @@ def test_drops_are_told_as_totals_and_counted_as_they_grow(
     metrics.watch_drops("recorder", lambda: dropped[0])
     for dropped[0] in (3, 3, 5):
         metrics.refresh()
-    metrics.log_drops(2)
-    metrics.log_drops(2)
+    metrics.watch_drops("log", lambda: 2)
+    metrics.refresh()
+    metrics.refresh()
     assert _sum(registry, "fedchurn_dropped_records_total", stage="recorder") == 5
     assert _sum(registry, "fedchurn_dropped_records_total", stage="log") == 2
 
