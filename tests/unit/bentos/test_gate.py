@@ -223,6 +223,7 @@ def test_a_right_key_opens(headers: dict[str, str]) -> None:
         (BOTH_KEY, {"/predict": 200, "/reload-model": 200, "/release": 200, "/livez": 200}),
         ("", {"/predict": 401, "/reload-model": 401, "/release": 401, "/livez": 200}),
     ],
+    ids=["predict", "admin", "both", "none"],
 )
 def test_a_scope_opens_what_is_its_own(key: str, statuses: dict[str, int]) -> None:
     gate = _gate([PREDICT_ENTRY, ADMIN_ENTRY, BOTH_ENTRY])
