@@ -137,6 +137,27 @@ class PackagingSettings(_Record):
     after_promotion: bool = True
 
 
+class DriftSettings(_Record):
+    """What is promised about drift alarms; training calibrates the release to it.
+
+    Attributes:
+        false_alarms_per_year: alarms that may come in a year in which nothing drifts.
+        checks_per_day: how often the drift runner looks; its schedule is in prefect.yaml.
+        window_rows: sizes of windows, in customers, that thresholds are learned for.
+        num_flagged, num_windows: a column that is flagged in this many of the last windows drifts.
+        min_rows: a smaller window gets no verdict; its rows wait for more.
+        max_window_rows: a window holds at most this many predictions.
+    """
+
+    false_alarms_per_year: float = Field(default=1.0, gt=0)
+    checks_per_day: float = Field(default=24.0, gt=0, le=24 * 60)
+    window_rows: tuple[int, ...] = (50, 200, 1000)
+    num_flagged: int = Field(default=2, ge=1)
+    num_windows: int = Field(default=3, ge=1)
+    min_rows: int = Field(default=50, ge=10)
+    max_window_rows: int = Field(default=100_000, ge=50)
+
+
 class Settings(_Record):
     """See the module docstring.
 
@@ -161,6 +182,7 @@ class Settings(_Record):
     tracking: TrackingSettings = TrackingSettings()
     promotion: PromotionPolicy = PromotionPolicy()
     packaging: PackagingSettings = PackagingSettings()
+    drift: DriftSettings = DriftSettings()
 
     @property
     def tracking_uri(self) -> str:
