@@ -379,7 +379,7 @@ def test_options_without_a_preflight_is_a_wrong_method() -> None:
     assert ask(_gate(cors_origins=(SHOP,)), "OPTIONS", "/predict").status == 405
 
 
-@pytest.mark.parametrize("key", [PREDICT_KEY, "wrong"])
+@pytest.mark.parametrize("key", [PREDICT_KEY, "wrong"], ids=["right", "wrong"])
 def test_answers_and_refusals_may_be_read_by_an_allowed_origin_only(key: str) -> None:
     gate = _gate([PREDICT_ENTRY], cors_origins=(SHOP,))
     shown = _predict_with(gate, x_api_key=key, origin=SHOP)
