@@ -17,7 +17,8 @@
     │   ├── PromotionRefused            20   the challenger does not deserve production
     │   └── PromotionConflict           21   another promoter came first
     ├── BusyError                       14   another run of this contract is under way
-    └── PackageError                    15   a bento cannot be built, or does not answer as it must
+    ├── PackageError                    15   a bento cannot be built, or does not answer as it must
+    └── RetrainingError                 16   a trigger or decision about retraining cannot be kept
 
 The number is the process exit code; docs/errors.md has a section per class.
 """
@@ -154,6 +155,12 @@ class PackageError(FedchurnError):
     """A bento cannot be built or started, or it does not answer as its release does."""
 
     exit_code = 15
+
+
+class RetrainingError(FedchurnError):
+    """A trigger, decision or outcome of retraining cannot be kept or read."""
+
+    exit_code = 16
 
 
 class PromotionRefused(PromotionError):
