@@ -116,16 +116,17 @@ def _content(trigger: Trigger) -> bytes:
 
 def _add_whole(path: Path, content: bytes) -> bool:
     """Give ``path`` its whole content in one step; False when somebody has the name already."""
-    handle, new = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
     os.close(handle)
+    new = Path(name)
     try:
-        write_file(Path(new), content)
-        os.chmod(new, 0o644)  # mkstemp makes 0600, but another user may drain
-        os.link(new, path)
+        write_file(new, content)
+        new.chmod(0o644)  # mkstemp makes 0600, but another user may drain
+        path.hardlink_to(new)
     except FileExistsError:
         return False
     finally:
-        os.unlink(new)
+        new.unlink()
     return True
 
 
