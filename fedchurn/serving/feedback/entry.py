@@ -8,6 +8,7 @@ import msgspec
 
 from fedchurn.contract.customer_rows import RowProblem
 from fedchurn.contract.schema import Contract
+from fedchurn.serving.feedback.client_and_value import client_of, value_of
 from fedchurn.serving.log.log_lines import LoggedPrediction, line_of
 
 KIND = "feedback"
@@ -22,7 +23,12 @@ _IDS = "prediction_id or customer_id"
 
 
 class PredictedThen(msgspec.Struct, frozen=True):
-    """What had been predicted; fields as in ``LoggedPrediction``."""
+    """What had been predicted; fields as in ``LoggedPrediction``, and two that older files lack.
+
+    Attributes:
+        value: what the customer is worth (the contract's value column), or None.
+        client: which client the row belongs to, or None (``client_and_value``).
+    """
 
     time_seconds: float
     prediction_id: str
@@ -34,6 +40,8 @@ class PredictedThen(msgspec.Struct, frozen=True):
     probability: float
     prediction: int
     risk_level: str
+    value: float | None = None
+    client: str | None = None
 
 
 class FeedbackEntry(msgspec.Struct, frozen=True):
@@ -60,9 +68,17 @@ class FeedbackEntry(msgspec.Struct, frozen=True):
     predicted: PredictedThen | None = None
 
 
-def predicted_then(found: LoggedPrediction) -> PredictedThen:
-    """What feedback keeps of a logged prediction."""
-    return PredictedThen(**{name: getattr(found, name) for name in PredictedThen.__struct_fields__})
+_LOGGED = [name for name in PredictedThen.__struct_fields__ if name not in ("value", "client")]
+
+
+def predicted_then(found: LoggedPrediction, contract: Contract | None = None) -> PredictedThen:
+    """What feedback keeps of a logged prediction; client and value if the contract is given."""
+    row = found.row() if contract is not None else {}
+    return PredictedThen(
+        **{name: getattr(found, name) for name in _LOGGED},
+        value=value_of(row, contract) if contract is not None else None,
+        client=client_of(row, contract) if contract is not None else None,
+    )
 
 
 def judge(

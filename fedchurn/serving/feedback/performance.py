@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fedchurn.serving.feedback.entry import PredictedThen
 from fedchurn.serving.feedback.performance_metrics import LabelledMetrics, labelled_metrics
-from fedchurn.serving.feedback.reader import newest_feedback, settle
+from fedchurn.serving.feedback.reader import newest_feedback
+from fedchurn.serving.feedback.settling import settle
 from fedchurn.serving.log.log_reader import ReadCounts, newest
 from fedchurn.serving.time_text import time_text
 

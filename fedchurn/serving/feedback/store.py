@@ -122,7 +122,7 @@ class FeedbackStore:
             if found and _is_another(entry.customer_id, found.customer_id):
                 return Refusal((_another_customer(entry),))
             if found:
-                entry = msgspec.structs.replace(entry, predicted=predicted_then(found))
+                entry = msgspec.structs.replace(entry, predicted=predicted_then(found, contract))
             self._keep(entry)
         return _receipt(entry)
 

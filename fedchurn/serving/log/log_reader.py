@@ -90,8 +90,8 @@ def read_predictions(
     """
     counts = counts or ReadCounts()
     after = float("-inf") if since_seconds is None else since_seconds
-    paths = [p for p in log_paths(folder, KIND) if _changed(p) >= after - SLACK_SECONDS]
-    for found in _merged(paths, lambda path: _forward(path, contract, counts)):
+    paths = [p for p in log_paths(folder, KIND) if changed(p) >= after - SLACK_SECONDS]
+    for found in merged(paths, lambda path: _forward(path, contract, counts)):
         if found.time_seconds > after:
             yield found
 
@@ -131,8 +131,8 @@ def newest_of(
     """
     order = itertools.count()
     best: list[tuple[float, int, Timed]] = []
-    for path in sorted(paths, key=_changed, reverse=True):
-        if num_rows < 1 or (len(best) == num_rows and _is_older(_changed(path), best)):
+    for path in sorted(paths, key=changed, reverse=True):
+        if num_rows < 1 or (len(best) == num_rows and _is_older(changed(path), best)):
             break
         for found in read(path):
             if len(best) == num_rows and _is_older(found.time_seconds, best):
@@ -185,6 +185,45 @@ def read_after(
                 position = end
         reached[path.name] = position
     return found, reached
+
+
+class ReadLine(NamedTuple):
+    """A prediction, the name of its file, and the position behind it there (bytes)."""
+
+    prediction: LoggedPrediction
+    file: str
+    end: int
+
+
+def read_range(
+    folder: Path,
+    start: Mapping[str, int] | None = None,
+    end: Mapping[str, int] | None = None,
+    *,
+    counts: ReadCounts | None = None,
+) -> Iterator[ReadLine]:
+    """Predictions between two watermarks, file by file; the same ones whenever it is read again.
+
+    Args:
+        folder: where predictions are logged.
+        start: positions in bytes by file name; other files are read from their beginning.
+        end: the same; other files are not read at all. None reads all that is there.
+        counts: is told what was met.
+
+    Raises:
+        SourceError: a file is of a format that this version does not know.
+    """
+    counts = counts or ReadCounts()
+    for path in log_paths(folder, KIND):
+        begin = (start or {}).get(path.name, 0)
+        bound = float("inf") if end is None else end.get(path.name, 0)
+        if begin >= bound:
+            continue
+        with opened(path, counts) as log:
+            for prediction, behind in log.predictions(counts, begin) if log else ():
+                if behind > bound:
+                    break
+                yield ReadLine(prediction, path.name, behind)
 
 
 @contextmanager
@@ -277,13 +316,16 @@ def _forward(path: Path, contract: str | None, counts: ReadCounts) -> Iterator[L
                 yield found
 
 
-def _merged(
-    paths: list[Path], read: Callable[[Path], Iterator[LoggedPrediction]]
-) -> Iterator[LoggedPrediction]:
-    """Predictions of files by time; a file is opened when its time has come, as its name says."""
+def merged(paths: list[Path], read: Callable[[Path], Iterator[Timed]]) -> Iterator[Timed]:
+    """Entries of files by time; a file is opened when its time has come, as its name says.
+
+    Args:
+        paths: files, each with entries by time.
+        read: entries of a file, first written first.
+    """
     waiting = sorted(((started(path), path) for path in paths), reverse=True)
     order = itertools.count()
-    heap: list[tuple[float, int, LoggedPrediction, Iterator[LoggedPrediction]]] = []
+    heap: list[tuple[float, int, Timed, Iterator[Timed]]] = []
     while waiting or heap:
         if waiting and (not heap or waiting[-1][0] <= heap[0][0] + SLACK_SECONDS):
             stream = read(waiting.pop()[1])
@@ -303,7 +345,7 @@ def started(path: Path) -> float:
     return float("-inf")
 
 
-def _changed(path: Path) -> float:
+def changed(path: Path) -> float:
     """When the file was written last, Unix time; long ago when it is gone."""
     with suppress(FileNotFoundError):
         return path.stat().st_mtime

@@ -10,7 +10,8 @@ import pytest
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import FedchurnError, SourceError
 from fedchurn.serving.feedback.entry import read_label
-from fedchurn.serving.feedback.reader import newest_feedback, settle
+from fedchurn.serving.feedback.reader import newest_feedback
+from fedchurn.serving.feedback.settling import settle
 from fedchurn.serving.feedback.store import FeedbackReceipt, FeedbackStore
 from fedchurn.serving.log.log_lines import line_of
 from fedchurn.serving.log.log_reader import ReadCounts, newest
