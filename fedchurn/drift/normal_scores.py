@@ -1,0 +1,139 @@
+"""Values of any column as normal scores, so that columns of all kinds can be correlated.
+
+A value's score is the inverse normal of the middle of its cell in the distribution of all clients'
+training rows (van der Waerden 1952, with ties in the middle). Categories count in the contract's
+order of labels. Scores are whole ticks of 1/4096: sums of their products are exact, and so the same
+bytes however rows are dealt to clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.contract.columns import UNKNOWN, Columns
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+TICKS_PER_UNIT = 4096
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredColumn:
+    """One column's cells and their scores.
+
+    Attributes:
+        name: of the contract column.
+        edges: inner edges of a number's cells (c - 1,), or None for a category.
+        ticks: score of each cell and, last, of a missing value (0), (c + 1,).
+        missing_ticks: score of being there and of being missing, (2,); None where the reference has
+            no missing values, so that missingness is no coordinate of its own.
+        shares: the reference's share of rows per cell, among rows with a value, (c,).
+        missing_fraction: the reference's share of rows without a value (0-1).
+    """
+
+    name: str
+    edges: FloatArray | None
+    ticks: IntArray
+    missing_ticks: IntArray | None
+    shares: FloatArray
+    missing_fraction: float
+
+    @property
+    def num_cells(self) -> int:
+        return len(self.ticks) - 1
+
+
+def scored_column(
+    name: str, edges: FloatArray | None, cells: FloatArray, missing: float
+) -> ScoredColumn:
+    """Scores of a column whose reference has ``cells`` (c,) and ``missing`` rows."""
+    num_present = float(cells.sum())
+    shares = cells / num_present if num_present else np.zeros(len(cells))
+    fraction = missing / (num_present + missing) if num_present + missing else 0.0
+    known = _middle_ticks(shares, num_present)
+    indicator = None
+    if 0 < fraction < 1:
+        indicator = _middle_ticks(np.array([1 - fraction, fraction]), num_present + missing)
+    return ScoredColumn(name, edges, np.append(known, 0), indicator, shares, fraction)
+
+
+def _middle_ticks(shares: FloatArray, num_rows: float) -> IntArray:
+    """Inverse normal at the middle of each cell; cells without rows at the ends stay finite."""
+    if not num_rows:
+        return np.zeros(len(shares), dtype=np.int64)
+    end = 0.5 / (num_rows + 1)
+    middles = (np.cumsum(shares) - shares / 2).clip(end, 1 - end)
+    return np.rint(inverse_normal(middles) * TICKS_PER_UNIT).astype(np.int64)
+
+
+def inverse_normal(shares: FloatArray) -> FloatArray:
+    """Standard normal quantiles of shares from 0 to 1 (minus and plus infinity at the ends)."""
+    found = [
+        _NORMAL.inv_cdf(share) if 0 < share < 1 else np.copysign(np.inf, share - 0.5)
+        for share in shares.tolist()
+    ]
+    return np.array(found, dtype=np.float64)
+
+
+def thresholds(shares: FloatArray) -> FloatArray:
+    """Where a standard normal value changes its cell, (c - 1,), if cells have these shares (c,)."""
+    return inverse_normal(np.cumsum(shares)[:-1].clip(0, 1))
+
+
+def cell_places(
+    values: NDArray[np.float64] | NDArray[np.int32], edges: FloatArray | None, num_cells: int
+) -> NDArray[np.intp]:
+    """Cell of each value of a canonical column (n,); ``num_cells`` stands for a missing one."""
+    if edges is None:
+        codes = values.astype(np.intp)
+        unknown = np.where(codes == UNKNOWN, num_cells - 1, codes)
+        return np.where(codes < 0, np.where(codes == UNKNOWN, unknown, num_cells), codes)
+    places = np.searchsorted(edges, values, side="right")
+    return np.where(np.isnan(values), num_cells, places)
+
+
+def places_of(scored: Sequence[ScoredColumn], columns: Columns) -> list[NDArray[np.intp]]:
+    """Cells per column of n canonical rows; see ``cell_places``."""
+    return [cell_places(columns[one.name], one.edges, one.num_cells) for one in scored]
+
+
+def coordinates(scored: Sequence[ScoredColumn], places: Sequence[NDArray[np.intp]]) -> IntArray:
+    """Scores of n rows in ticks, (n, q): values of all columns, then missingness where it counts.
+
+    Args:
+        scored: the columns.
+        places: cells per column, (n,) each, the last one for a missing value.
+    """
+    values = [one.ticks[at] for one, at in zip(scored, places, strict=True)]
+    flags = [
+        one.missing_ticks[(at == one.num_cells).astype(np.intp)]
+        for one, at in zip(scored, places, strict=True)
+        if one.missing_ticks is not None
+    ]
+    return np.stack([*values, *flags], axis=1)
+
+
+def read_scored_columns(stored: Mapping[str, Any], names: Sequence[str]) -> list[ScoredColumn]:
+    """Columns of a ``reference.json``, scored by all clients' training rows together."""
+    found = []
+    for name in names:
+        if name in stored["edges"]:
+            part = stored["pooled"]["numbers"][name]
+            edges = np.asarray(stored["edges"][name], dtype=np.float64)
+            cells = np.zeros(len(edges) + 1)
+            for place, rows in part["cells"]:
+                cells[int(place)] = rows
+        else:
+            part = stored["pooled"]["categories"][name]
+            edges = None
+            cells = np.asarray([*part["cells"], part["unknown"]], dtype=np.float64)
+        found.append(scored_column(name, edges, cells, float(part["missing"])))
+    return found
