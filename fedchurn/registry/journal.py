@@ -11,19 +11,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from fedchurn.errors import PromotionConflict, PromotionError, nearest
+from fedchurn.journal.chained_file import ChainedFile, Words
+from fedchurn.registry.entry import INTENTIONS, LIVE_ACTIONS, Entry, Line, moment, read_entry
 
-from fedchurn.errors import BusyError, PromotionConflict, PromotionError, nearest
-from fedchurn.registry.entry import (
-    INTENTIONS,
-    LIVE_ACTIONS,
-    Entry,
-    Line,
-    moment,
-    next_line,
-    read_lines,
+_WORDS = Words(
+    PromotionError,
+    busy="promotion",
+    restored="the registry's aliases still name production",
 )
-from fedchurn.registry.journal_file import append_line, naming_the_journal, read_whole_lines
 
 
 class Journal:
@@ -36,7 +32,7 @@ class Journal:
 
     def __init__(self, path: Path, *, lock_seconds: float = 60.0) -> None:
         self.path = path
-        self._lock = FileLock(f"{path}.lock", timeout=lock_seconds)
+        self._file = ChainedFile(path, read_entry, _WORDS, lock_seconds=lock_seconds)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -46,23 +42,8 @@ class Journal:
             BusyError: another promoter holds it for longer than ``lock_seconds``.
             PromotionError: the folder cannot be written.
         """
-        with naming_the_journal(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-        try:
+        with self._file.lock():
             yield
-        finally:
-            self._lock.release()
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise BusyError(
-                "another promotion is under way",
-                where=f"{self.path}.lock",
-                next_step="wait for it to end, then run again",
-            ) from error
 
     def append(self, entry: Entry, expected_champion: str | None) -> Line:
         """Add an entry if production is still what the caller believes; it is on disk on return.
@@ -75,9 +56,7 @@ class Journal:
             lines = self.lines()
             if _champion(lines) != expected_champion:
                 raise conflict(lines, expected_champion, _champion(lines))
-            line = next_line(lines[-1] if lines else None, entry)
-            append_line(self.path, line.to_bytes())
-            return line
+            return self._file.append(entry, after=lines[-1] if lines else None)[0]
 
     def lines(self) -> tuple[Line, ...]:
         """All lines in order; a torn last one (a writer was killed) does not count.
@@ -85,7 +64,7 @@ class Journal:
         Raises:
             PromotionError: a line is altered.
         """
-        return read_lines(read_whole_lines(self.path), where=str(self.path))
+        return self._file.lines()
 
     def history(self) -> tuple[Entry, ...]:
         """All entries in order."""
