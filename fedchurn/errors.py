@@ -18,7 +18,8 @@
     │   └── PromotionConflict           21   another promoter came first
     ├── BusyError                       14   another run of this contract is under way
     ├── PackageError                    15   a bento cannot be built, or does not answer as it must
-    └── RetrainingError                 16   a trigger or decision about retraining cannot be kept
+    ├── RetrainingError                 16   a trigger or decision about retraining cannot be kept
+    └── WatchError                      17   the drift runner's place in the log cannot be kept
 
 The number is the process exit code; docs/errors.md has a section per class.
 """
@@ -161,6 +162,12 @@ class RetrainingError(FedchurnError):
     """A trigger, decision or outcome of retraining cannot be kept or read."""
 
     exit_code = 16
+
+
+class WatchError(FedchurnError):
+    """The drift runner cannot keep or read its place in the log, or what it found."""
+
+    exit_code = 17
 
 
 class PromotionRefused(PromotionError):
