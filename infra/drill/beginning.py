@@ -1,0 +1,84 @@
+"""How a drill begins: platform, first model, service."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedchurn.contract.load import load_contract
+from fedchurn.contract.schema import Contract
+from infra import processes
+from infra.drill.prefect_runs import PrefectRuns
+from infra.drill.service import Keys, Service, await_service, start_service
+from infra.drill.site import CONTRACT, Deployment, Site, write_project
+from infra.drill.timeline import Timeline
+
+FEDCHURN = str(Path(sys.executable).with_name("fedchurn"))
+# Neither baselines nor a bento are what is drilled here; both take seconds of every training.
+QUICK = ("evaluation.baselines=false", "packaging.after_promotion=false")
+CHANGES = (Deployment("flows.train.train", {"assignments": list(QUICK)}),)
+
+
+@dataclass
+class Drill:
+    """What the steps share.
+
+    Attributes:
+        site: where everything runs.
+        timeline: what was seen.
+        contract: of the customers.
+        prefect: the Prefect server.
+        service: the service.
+        first_release: the release that was trained first.
+    """
+
+    site: Site
+    timeline: Timeline
+    contract: Contract
+    prefect: PrefectRuns
+    service: Service
+    first_release: str
+
+
+def begin(site: Site, timeline: Timeline, keys: Keys) -> Drill:
+    """Start everything that answers, with a first model in production.
+
+    Raises:
+        StepFailed: a part did not start; nothing else can be tried.
+    """
+    write_project(site.settings.project, CHANGES)
+    with timeline.step("platform up", 120) as step:
+        names = site.start_platform()
+        step.saw(f"{', '.join(names)} healthy; Prefect at {site.settings.prefect_url}")
+    first_release = _train_first(site, timeline)
+    with timeline.step("service up", 60, [site.log("service")]) as step:
+        service = start_service(site, keys, processes.free_port(), {})
+        await_service(service, step)
+        step.check(service.all_serve(first_release), f"workers serve {service.workers()}")
+        step.saw(f"2 workers answer with {first_release}; keys are asked for")
+    prefect = PrefectRuns(site.settings.prefect_api_url)
+    return Drill(site, timeline, load_contract(CONTRACT), prefect, service, first_release)
+
+
+def _train_first(site: Site, timeline: Timeline) -> str:
+    options = [option for text in QUICK for option in ("--set", text)]
+    with timeline.step("first model", 120, [site.log("first-model")]) as step:
+        ended = site.commands.run(
+            "first-model",
+            [FEDCHURN, "train", "--contract", CONTRACT, *options, "--json"],
+            timeout_seconds=step.remaining_seconds,
+        )
+        told = ended.last_object
+        step.check(ended.code == 0, f"exit code {ended.code}: {told}")
+        step.check(told["outcome"] == "promoted", f"outcome {told['outcome']}")
+        release_id = str(told["release_id"])
+        step.saw(
+            f"{release_id} promoted, ROC-AUC {told['metrics']['roc_auc']:.3f}", **told_facts(told)
+        )
+    return release_id
+
+
+def told_facts(told: dict[str, object]) -> dict[str, object]:
+    """What of a training's outcome is worth keeping."""
+    return {name: told[name] for name in ("release_id", "version", "mlflow_run_id", "clients")}
