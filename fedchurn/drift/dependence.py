@@ -95,10 +95,7 @@ class Dependence:
 
     def errors_of_places(self, places: Sequence[NDArray[np.intp]]) -> FloatArray:
         """The same of rows given as cells per column, (n,) each, the last for a missing value."""
-        scores = coordinates(self.columns, places) / TICKS_PER_UNIT
-        left = scores - (scores @ self.components.T) @ self.components
-        found: FloatArray = np.sqrt(np.square(left).sum(axis=1))
-        return found
+        return reconstruction_errors(self.columns, places, self.components)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form; scores are made anew from the histograms beside it."""
@@ -109,6 +106,18 @@ class Dependence:
             "correlation": [self.correlation[n, :n].tolist() for n in range(len(self.names))],
             "components": self.components.tolist(),
         }
+
+
+def reconstruction_errors(
+    columns: Sequence[ScoredColumn],
+    places: Sequence[NDArray[np.intp]],
+    components: FloatArray,
+) -> FloatArray:
+    """Norm of what the components (k, q) leave of n rows' scores, float64 (n,)."""
+    scores = coordinates(columns, places) / TICKS_PER_UNIT
+    left = scores - (scores @ components.T) @ components
+    found: FloatArray = np.sqrt(np.square(left).sum(axis=1))
+    return found
 
 
 def coordinate_names(columns: Sequence[ScoredColumn]) -> tuple[str, ...]:

@@ -32,43 +32,57 @@ class ScoredColumn:
     Attributes:
         name: of the contract column.
         edges: inner edges of a number's cells (c - 1,), or None for a category.
+        cells: the reference's rows per cell, (c,).
+        missing: the reference's rows without a value.
         ticks: score of each cell and, last, of a missing value (0), (c + 1,).
         missing_ticks: score of being there and of being missing, (2,); None where the reference has
-            no missing values, so that missingness is no coordinate of its own.
-        shares: the reference's share of rows per cell, among rows with a value, (c,).
-        missing_fraction: the reference's share of rows without a value (0-1).
+            no missing values (or no others), so that missingness is no coordinate of its own.
     """
 
     name: str
     edges: FloatArray | None
+    cells: FloatArray
+    missing: float
     ticks: IntArray
     missing_ticks: IntArray | None
-    shares: FloatArray
-    missing_fraction: float
 
     @property
     def num_cells(self) -> int:
-        return len(self.ticks) - 1
+        return len(self.cells)
+
+    @property
+    def shares(self) -> FloatArray:
+        """The reference's share of rows per cell, among rows with a value, (c,)."""
+        return cell_shares(self.cells)
+
+    @property
+    def missing_fraction(self) -> float:
+        """The reference's share of rows without a value (0-1)."""
+        num_rows = float(self.cells.sum()) + self.missing
+        return self.missing / num_rows if num_rows else 0.0
 
 
 def scored_column(
     name: str, edges: FloatArray | None, cells: FloatArray, missing: float
 ) -> ScoredColumn:
     """Scores of a column whose reference has ``cells`` (c,) and ``missing`` rows."""
-    num_present = float(cells.sum())
-    shares = cells / num_present if num_present else np.zeros(len(cells))
-    fraction = missing / (num_present + missing) if num_present + missing else 0.0
-    known = _middle_ticks(shares, num_present)
-    indicator = None
-    if 0 < fraction < 1:
-        indicator = _middle_ticks(np.array([1 - fraction, fraction]), num_present + missing)
-    return ScoredColumn(name, edges, np.append(known, 0), indicator, shares, fraction)
+    known = _middle_ticks(cells)
+    both = np.array([float(cells.sum()), missing])
+    indicator = _middle_ticks(both) if both.all() else None
+    return ScoredColumn(name, edges, cells, missing, np.append(known, 0), indicator)
 
 
-def _middle_ticks(shares: FloatArray, num_rows: float) -> IntArray:
+def cell_shares(cells: FloatArray) -> FloatArray:
+    """Rows per cell as shares, (c,); zeros without rows."""
+    num_rows = float(cells.sum())
+    return cells / num_rows if num_rows else np.zeros(len(cells))
+
+
+def _middle_ticks(cells: FloatArray) -> IntArray:
     """Inverse normal at the middle of each cell; cells without rows at the ends stay finite."""
+    num_rows, shares = float(cells.sum()), cell_shares(cells)
     if not num_rows:
-        return np.zeros(len(shares), dtype=np.int64)
+        return np.zeros(len(cells), dtype=np.int64)
     end = 0.5 / (num_rows + 1)
     middles = (np.cumsum(shares) - shares / 2).clip(end, 1 - end)
     return np.rint(inverse_normal(middles) * TICKS_PER_UNIT).astype(np.int64)
@@ -94,8 +108,8 @@ def cell_places(
     """Cell of each value of a canonical column (n,); ``num_cells`` stands for a missing one."""
     if edges is None:
         codes = values.astype(np.intp)
-        unknown = np.where(codes == UNKNOWN, num_cells - 1, codes)
-        return np.where(codes < 0, np.where(codes == UNKNOWN, unknown, num_cells), codes)
+        absent = np.where(codes == UNKNOWN, num_cells - 1, num_cells)
+        return np.where(codes < 0, absent, codes)
     places = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), num_cells, places)
 

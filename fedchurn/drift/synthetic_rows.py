@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.drift.dependence import Dependence
-from fedchurn.drift.normal_scores import inverse_normal, thresholds
+from fedchurn.drift.normal_scores import cell_shares, inverse_normal, thresholds
 from fedchurn.drift.verdict import RELATION_COLUMN
 
 if TYPE_CHECKING:
@@ -113,12 +113,10 @@ class SyntheticRows:
 
 def _marginal(column: ReferenceColumn, known: tuple[str, ...]) -> _Marginal:
     histogram = column.histogram
-    present = histogram.num_present
-    shares = histogram.cells / present if present else np.zeros(len(histogram.cells))
-    fraction = histogram.missing_fraction if present else 1.0
+    fraction = histogram.missing_fraction if histogram.num_present else 1.0
     flag = f"{column.name}?"
     return _Marginal(
-        inner=thresholds(shares),
+        inner=thresholds(cell_shares(histogram.cells)),
         missing_above=float(inverse_normal(np.array([1 - fraction]))[0]),
         value=known.index(column.name) if column.name in known else None,
         flag=known.index(flag) if flag in known else None,

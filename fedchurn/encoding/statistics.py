@@ -90,12 +90,19 @@ class Statistics:
         num_positive: rows with churn.
         numbers: sums per number feature.
         categories: counts per category feature.
+        customer_squares: sum over customers of the square of their rows.
     """
 
     num_rows: float
     num_positive: float
     numbers: Mapping[str, NumberSums]
     categories: Mapping[str, CategoryCounts]
+    customer_squares: float
+
+    @property
+    def num_effective_rows(self) -> float:
+        """Rows of different customers that tell as much; see ``effective_rows``."""
+        return effective_rows(self.num_rows, self.customer_squares)
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(
@@ -103,11 +110,31 @@ class Statistics:
             self.num_positive + other.num_positive,
             {name: sums + other.numbers[name] for name, sums in self.numbers.items()},
             {name: counts + other.categories[name] for name, counts in self.categories.items()},
+            self.customer_squares + other.customer_squares,
         )
 
 
+def effective_rows(num_rows: float, customer_squares: float) -> float:
+    """The square of the sum of m by the sum of m squared, for customers with m rows (Kish 1965).
+
+    >>> effective_rows(3, 1**2 + 2**2)
+    1.8
+    """
+    return num_rows**2 / customer_squares if customer_squares else 0.0
+
+
+def customer_squares(customer_groups: NDArray[np.int64]) -> float:
+    """Sum over customers of the square of their rows; rows of one customer share a number."""
+    return float(np.square(np.unique(customer_groups, return_counts=True)[1]).sum())
+
+
 def client_statistics(
-    columns: Columns, target: NDArray[np.int8], contract: Contract, *, min_cell_rows: int = 5
+    columns: Columns,
+    target: NDArray[np.int8],
+    contract: Contract,
+    *,
+    min_cell_rows: int = 5,
+    customer_groups: NDArray[np.int64] | None = None,
 ) -> Statistics:
     """Statistics of one client's training rows; the only thing that round 0 sends.
 
@@ -116,6 +143,7 @@ def client_statistics(
         target: (n,), 1 = churn.
         contract: gives the features and histogram ranges.
         min_cell_rows: k, the smallest number of rows that a reported cell may stand for.
+        customer_groups: (n,), equal for rows of one customer; by default each row is a customer.
     """
     edges = histogram_edges(contract)
     numbers: dict[str, NumberSums] = {}
@@ -128,7 +156,8 @@ def client_statistics(
             )
         else:
             categories[feature.name] = _category_counts(values, len(feature.labels), min_cell_rows)
-    return Statistics(float(len(target)), float(np.sum(target)), numbers, categories)
+    squares = float(len(target)) if customer_groups is None else customer_squares(customer_groups)
+    return Statistics(float(len(target)), float(np.sum(target)), numbers, categories, squares)
 
 
 def _number_sums(values: FloatArray, edges: FloatArray, min_cell_rows: int) -> NumberSums:
@@ -198,7 +227,8 @@ def _category_counts(
 
 def statistics_to_arrays(statistics: Statistics) -> dict[str, FloatArray]:
     """Flat named arrays, for a ``Reply``; ``statistics_from_arrays`` reads them."""
-    arrays = {"rows": np.array([statistics.num_rows, statistics.num_positive])}
+    rows = [statistics.num_rows, statistics.num_positive, statistics.customer_squares]
+    arrays = {"rows": np.array(rows)}
     for name, sums in statistics.numbers.items():
         scalars = [
             sums.count, sums.missing, sums.total, sums.total_squares, sums.low, sums.high,
@@ -223,8 +253,10 @@ def statistics_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Statist
             numbers[name] = NumberSums(count, missing, total, squares, low, high, array[6:])
         elif kind == "category":
             categories[name] = CategoryCounts(array[2:], float(array[0]), float(array[1]))
-    num_rows, num_positive = (float(v) for v in np.asarray(arrays["rows"], dtype=np.float64))
-    return Statistics(num_rows, num_positive, numbers, categories)
+    num_rows, num_positive, squares = (
+        float(value) for value in np.asarray(arrays["rows"], dtype=np.float64)
+    )
+    return Statistics(num_rows, num_positive, numbers, categories, squares)
 
 
 def pool_statistics(parts: Sequence[Statistics]) -> Statistics:

@@ -17,6 +17,8 @@ from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.statistics import client_statistics, statistics_to_arrays
 from fedchurn.errors import FederationError, nearest
 from fedchurn.evaluation.sums import score_sums
+from fedchurn.federation.dependence_messages import dependence_to_arrays, scored_columns_of
+from fedchurn.federation.dependence_sums import dependence_sums, held_out_sums
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.model_messages import (
     candidate_weights,
@@ -56,6 +58,8 @@ class ClientSession:
             "local_epochs": self._local_epochs,
             "evaluate": self._evaluate,
             "compare": self._compare,
+            "dependence": self._dependence,
+            "held_out": self._held_out,
         }
 
     def handle(self, request: Request) -> Reply:
@@ -98,6 +102,7 @@ class ClientSession:
             train.target,
             self._contract,
             min_cell_rows=self._floor(request),
+            customer_groups=train.customer_groups,
         )
         return self._reply(statistics_to_arrays(statistics), {"num_rows": train.num_rows})
 
@@ -152,6 +157,30 @@ class ClientSession:
             sums = score_sums(rows.target, predict_probability(spec, weights, inputs))
             arrays.update(prefixed(sums.to_arrays(), candidate))
         return self._reply(arrays, {"num_rows": rows.num_rows})
+
+    def _dependence(self, request: Request) -> Reply:
+        rows = self._part("train")
+        spec = spec_from(request.config)
+        inputs = self._inputs(str(request.config["encoder"]), "train")
+        sums = dependence_sums(
+            rows.columns,
+            predict_probability(spec, candidate_weights(request.arrays, spec, 0), inputs),
+            scored_columns_of(request, self._contract),
+            self._floor(request),
+        )
+        return self._reply(dependence_to_arrays(sums), {"num_rows": sums.num_rows})
+
+    def _held_out(self, request: Request) -> Reply:
+        rows = self._part("test")
+        sums = held_out_sums(
+            rows.columns,
+            rows.customer_groups,
+            scored_columns_of(request, self._contract),
+            np.asarray(request.arrays["components"], dtype=np.float64),
+            np.asarray(request.arrays["error_edges"], dtype=np.float64),
+            self._floor(request),
+        )
+        return self._reply(sums.to_arrays(), {"num_rows": sums.num_rows})
 
     def _compare(self, request: Request) -> Reply:
         # scipy and the registry's maths are needed by this task only.

@@ -22,7 +22,8 @@ class Request:
     """One question to clients.
 
     Attributes:
-        task: what to do: ``statistics``, ``newton``, ``local_epochs``, ``evaluate``, ``compare``.
+        task: what to do: ``statistics``, ``newton``, ``local_epochs``, ``evaluate``, ``compare``,
+            ``dependence``, ``held_out``.
         round_num: 1-based round; 0 before training.
         arrays: named arrays, for example the global weights.
         config: settings of the task; records travel as JSON text.

@@ -5,35 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedchurn.contract.columns import features
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics, pool_statistics
 from fedchurn.evaluation.curves import coarse_histogram
 from fedchurn.evaluation.sums import add_sums
+from fedchurn.federation.dependence import Relation
+from fedchurn.loop.held_out import own_histograms, own_pooled, sparse_cells
 from fedchurn.loop.trained_run import ClientSums
 
 
 def drift_reference(
-    statistics: Mapping[str, Statistics], test: ClientSums, contract: Contract
+    statistics: Mapping[str, Statistics],
+    test: ClientSums,
+    contract: Contract,
+    *,
+    relation: Relation | None = None,
+    min_cell_rows: int = 5,
 ) -> dict[str, Any]:
-    """JSON-ready reference: training histograms pooled and per client, and test scores.
+    """JSON-ready reference: training histograms pooled and per client, and held-out ones.
 
     Cells below k rows were merged or suppressed before they left a client, so cells are estimates.
     Number cells stand between consecutive ``edges``, with one more on either side.
+
+    Args:
+        statistics: per client, of its training rows.
+        test: score sums per client, of its test rows; cells below k are joined here.
+        contract: what the rows mean.
+        relation: how columns go together, and reconstruction errors of test rows.
+        min_cell_rows: k.
+
+    Returns:
+        ``calibration`` is null; the caller fills it in.
     """
     edges = histogram_edges(contract)
     used = {f.name: edges[f.name].tolist() for f in features(contract) if f.is_number}
+    own_edges, own = own_histograms(test, relation, min_cell_rows)
+    parts = {client: _histograms(part) for client, part in statistics.items()}
+    pooled = _histograms(pool_statistics(list(statistics.values())))
     return {
-        "format": 1,
+        "format": 2,
         "labels": {f.name: list(f.labels) for f in features(contract) if f.labels is not None},
         "edges": used,
-        "pooled": _histograms(pool_statistics(list(statistics.values()))),
-        "clients": {client: _histograms(part) for client, part in statistics.items()},
+        "pooled": {**pooled, "own": own_pooled(own)},
+        "clients": {name: {**part, "own": own.get(name, {})} for name, part in parts.items()},
         "scores": _scores(test),
+        "own_edges": own_edges,
+        "dependence": dict(relation.dependence) if relation else None,
+        "calibration": None,
     }
 
 
@@ -41,13 +61,14 @@ def _histograms(statistics: Statistics) -> dict[str, Any]:
     return {
         "num_rows": statistics.num_rows,
         "num_positive": statistics.num_positive,
+        "num_effective_rows": statistics.num_effective_rows,
         "numbers": {
             name: {
                 "count": sums.count,
                 "missing": sums.missing,
                 "total": sums.total,
                 "total_squares": sums.total_squares,
-                "cells": _sparse(sums.cells),
+                "cells": sparse_cells(sums.cells),
             }
             for name, sums in statistics.numbers.items()
         },
@@ -60,11 +81,6 @@ def _histograms(statistics: Statistics) -> dict[str, Any]:
             for name, counts in statistics.categories.items()
         },
     }
-
-
-def _sparse(cells: NDArray[np.float64]) -> list[list[float]]:
-    """Pairs (place, rows) of the cells that hold something."""
-    return [[float(place), float(cells[place])] for place in np.flatnonzero(cells)]
 
 
 def _scores(test: ClientSums) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.fit import EncoderSettings
 from fedchurn.federation.checks import RoundPolicy
+from fedchurn.federation.dependence import collect_relation
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
 from fedchurn.federation.scoring import evaluate
@@ -107,6 +108,9 @@ def federate(
             validation=sums(model, model.selection_weights, "validation"),
             test=sums(model, model.weights, "test"),
             fallback_test=sums(fallback, fallback.weights, "test"),
+            relation=collect_relation(
+                exchange, policy, model, contract, settings.federation.min_cell_rows
+            ),
         )
 
     return run_on_engine(settings.federation.engine, files, contract, settings.home, drive)

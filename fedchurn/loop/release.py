@@ -32,7 +32,8 @@ from fedchurn.settings import Settings
 
 PRIVACY_NOTES = (
     "Clients sent sums, never rows: counts and histograms of columns (no cell below k rows),"
-    " gradient and Hessian sums without inputs that fewer than k rows hold, or model updates, and"
+    " gradient and Hessian sums without inputs that fewer than k rows hold, or model updates,"
+    " sums of products of columns (no value of a column that fewer than k rows share), and"
     " score histograms, whose cells may stand for single rows.",
     "No secure aggregation and no differential privacy: a server that looks into one client's sums"
     " can learn about customers with rare values. k counts rows; copies of a customer count each.",
@@ -98,7 +99,13 @@ def _write(before: StagesBefore, run: TrainedRun) -> Path:
     parts = ReleaseParts(
         card=_card(before, run),
         model=run.model,
-        reference=drift_reference(run.statistics, run.test, before.contract),
+        reference=drift_reference(
+            run.statistics,
+            run.test,
+            before.contract,
+            relation=run.relation,
+            min_cell_rows=before.settings.federation.min_cell_rows,
+        ),
         golden_rows=choose_golden_rows(before.contract, seed=before.settings.seed),
         fallback=run.fallback,
     )

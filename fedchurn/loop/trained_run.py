@@ -20,6 +20,8 @@ from fedchurn.encoding.statistics import (
     statistics_to_arrays,
 )
 from fedchurn.evaluation.sums import ScoreSums
+from fedchurn.federation.dependence import Relation
+from fedchurn.federation.dependence_sums import HeldOutSums
 from fedchurn.federation.state import RoundRecord
 from fedchurn.release.scorer import Scorer
 
@@ -39,6 +41,7 @@ class TrainedRun:
         validation: score sums per client on validation rows, by the model before its refit.
         test: score sums per client on test rows, by the model.
         fallback_test: the same by the fallback.
+        relation: how columns go together; None without columns that are watched for drift.
     """
 
     model: Scorer
@@ -49,6 +52,7 @@ class TrainedRun:
     validation: ClientSums
     test: ClientSums
     fallback_test: ClientSums
+    relation: Relation | None = None
 
 
 def write_run(run: TrainedRun, folder: Path) -> None:
@@ -67,6 +71,15 @@ def write_run(run: TrainedRun, folder: Path) -> None:
         _write_arrays(folder / f"{name}.npz", parts)
     statistics = {client: statistics_to_arrays(part) for client, part in run.statistics.items()}
     _write_arrays(folder / "statistics.npz", statistics)
+    if run.relation is not None:
+        _write_relation(run.relation, folder)
+
+
+def _write_relation(relation: Relation, folder: Path) -> None:
+    facts = {"dependence": relation.dependence, "error_edges": relation.error_edges.tolist()}
+    (folder / "relation.json").write_text(json.dumps(facts), encoding="utf-8")
+    held_out = {client: sums.to_arrays() for client, sums in relation.held_out.items()}
+    _write_arrays(folder / "held_out.npz", held_out)
 
 
 def _sums(run: TrainedRun) -> dict[str, ClientSums]:
@@ -88,6 +101,19 @@ def read_run(folder: Path, contract: Contract) -> TrainedRun:
         validation=_read_sums(folder / "validation.npz"),
         test=_read_sums(folder / "test.npz"),
         fallback_test=_read_sums(folder / "fallback_test.npz"),
+        relation=_read_relation(folder),
+    )
+
+
+def _read_relation(folder: Path) -> Relation | None:
+    if not (folder / "relation.json").is_file():
+        return None
+    facts = json.loads((folder / "relation.json").read_text(encoding="utf-8"))
+    held_out = _read_arrays(folder / "held_out.npz")
+    return Relation(
+        facts["dependence"],
+        np.asarray(facts["error_edges"], dtype=np.float64),
+        {client: HeldOutSums.from_arrays(arrays) for client, arrays in held_out.items()},
     )
 
 

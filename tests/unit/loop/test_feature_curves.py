@@ -42,7 +42,7 @@ def scorer(kernel: tuple[float, ...] = KERNEL) -> Scorer:
 
 def statistics(low: float, high: float, plans: tuple[float, float], count: float = 9) -> Statistics:
     months = NumberSums(count, 0, 0, 0, low, high, np.zeros(62))
-    return Statistics(9, 3, {"months": months}, {"plan": CategoryCounts(np.array(plans), 0, 0)})
+    return Statistics(9, 3, {"months": months}, {"plan": CategoryCounts(np.array(plans), 0, 0)}, 9)
 
 
 def curves(*parts: Statistics, model: Scorer | None = None) -> dict[str, FeatureCurve]:
