@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from fedchurn.errors import RetrainingError
 from fedchurn.release.folder import sync_folder, write_file
@@ -24,6 +26,17 @@ REPEAT_HOURS = 24.0
 _UNFINISHED = ".new-"
 _UNFINISHED_SECONDS = 3600.0
 _MAX_DONE = 10_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A trigger that waits; ``number`` is of this arrival alone, so that it is decided once.
+
+    A key can arrive again after ``repeat_hours``; the journal tells the two apart by the number.
+    """
+
+    number: str
+    trigger: Trigger
 
 
 class TriggerInbox:
@@ -52,22 +65,32 @@ class TriggerInbox:
         name = _name(trigger.key)
         with _naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if self._is_decided(name):
+            if self._is_decided(name) or (self.folder / name).exists():
                 return False
             if not _add_whole(self.folder / name, _content(trigger)):
                 return False
             sync_folder(self.folder)
         return True
 
+    @property
+    def num_waiting(self) -> int:
+        """Triggers that wait, without a look into them."""
+        return sum(1 for _ in self.folder.glob("*.json"))
+
     def pending(self) -> tuple[Trigger, ...]:
-        """Triggers that wait, oldest event first.
+        """Triggers that wait, oldest event first; raises as ``arrivals``."""
+        return tuple(arrival.trigger for arrival in self.arrivals())
+
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """What waits, oldest event first.
 
         Raises:
             RetrainingError: a file cannot be read; it is named.
         """
         with _naming(self.folder):
             found = [_read(path) for path in self.folder.glob("*.json")]
-        return tuple(sorted((t for t in found if t), key=lambda t: (moment(t.time), t.key)))
+        waiting = [arrival for arrival in found if arrival is not None]
+        return tuple(sorted(waiting, key=lambda a: (moment(a.trigger.time), a.trigger.key)))
 
     def done(self, keys: Iterable[str]) -> None:
         """These are decided, and the decisions are on disk; they wait no longer.
@@ -105,8 +128,9 @@ def _name(key: str) -> str:
 
 
 def _content(trigger: Trigger) -> bytes:
+    stored = {"number": uuid4().hex, "trigger": trigger.to_dict()}
     try:
-        return json.dumps(trigger.to_dict(), allow_nan=False).encode()
+        return json.dumps(stored, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise RetrainingError(
             f"the evidence of trigger {trigger.key!r} is not JSON: {error}",
@@ -130,12 +154,13 @@ def _add_whole(path: Path, content: bytes) -> bool:
     return True
 
 
-def _read(path: Path) -> Trigger | None:
+def _read(path: Path) -> Arrival | None:
     try:
-        return Trigger.from_dict(json.loads(path.read_bytes()))
+        stored = json.loads(path.read_bytes())
+        return Arrival(str(stored["number"]), Trigger.from_dict(stored["trigger"]))
     except FileNotFoundError:  # decided just now
         return None
-    except (ValueError, TypeError, RetrainingError) as error:
+    except (ValueError, TypeError, KeyError, RetrainingError) as error:
         raise RetrainingError(
             f"this is no trigger: {error}",
             where=str(path),

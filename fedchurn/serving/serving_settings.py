@@ -1,6 +1,7 @@
 """All settings of the service, in one frozen record; the environment fills it.
 
     FEDCHURN_HOME, FEDCHURN_CONTRACT, FEDCHURN_RELEASE   as everywhere in Fedchurn
+    PREFECT_API_URL, PREFECT_API_AUTH_STRING             as everywhere in Prefect
     FEDCHURN_SERVE_<FIELD>                               every other field, in capitals
 
 Lists are separated by commas. A name that is no field, or a value that does not fit, stops the
@@ -23,6 +24,8 @@ PLACES = {
     "home": "FEDCHURN_HOME",
     "contract": "FEDCHURN_CONTRACT",
     "release": "FEDCHURN_RELEASE",
+    "prefect_api_url": "PREFECT_API_URL",
+    "prefect_api_auth": "PREFECT_API_AUTH_STRING",
 }
 
 
@@ -37,7 +40,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+=[ -~]*$")]
 Headers = Annotated[tuple[Header, ...], BeforeValidator(_split)]
-_SECRET = ("api_keys", "trace_headers")
+_SECRET = ("api_keys", "trace_headers", "prefect_api_auth")
 
 
 class ServingSettings(BaseModel):
@@ -73,6 +76,9 @@ class ServingSettings(BaseModel):
             ``x-mlflow-experiment-id=1``.
         trace_fraction: share of requests that are traced (0-1).
         fast_lane: whether plain requests take the short way (docs/serving.md).
+        prefect_api_url: Prefect server that is asked to decide about retraining when an alert says
+            so; without it, triggers wait for the schedule of ``retrain``.
+        prefect_api_auth: ``USER:PASSWORD`` of that server, where it asks for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,6 +110,8 @@ class ServingSettings(BaseModel):
     trace_headers: Headers = Field(default=(), repr=False)
     trace_fraction: float = Field(default=1.0, ge=0, le=1)
     fast_lane: bool = True
+    prefect_api_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    prefect_api_auth: str = Field(default="", repr=False)
 
     @property
     def service_folder(self) -> Path:

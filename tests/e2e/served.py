@@ -26,11 +26,12 @@ from fedchurn.release.load import Release
 PROJECT = Path(__file__).resolve().parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
 DEADLINE_SECONDS = 50
+_FOREIGN = ("FEDCHURN_", "BENTO", "PREFECT_")  # a test's service alerts no Prefect of the user's
 
 
 def service_environ(home: Path, release: Release | None = None, **more: str) -> dict[str, str]:
     """A quiet environment with a home of its own; ``release`` is served whatever home says."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("FEDCHURN_", "BENTO"))}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     apply_quiet_environment(environ)
     environ |= {"BENTOML_HOME": str(home / "bentoml"), "FEDCHURN_HOME": str(home)}
     if release is not None:

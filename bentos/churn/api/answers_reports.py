@@ -27,7 +27,7 @@ class DriftStatus(Struct, kw_only=True):
     features_with_drift: list[str]
     report_path: Annotated[None, Meta(description="no file is written; always null")]
     last_check: str | None
-    num_alerts_received: Annotated[int, Meta(ge=0, description="by this worker")]
+    num_alerts_received: Annotated[int, Meta(ge=0, description="beginnings and ends, each once")]
     verdict: _Verdict
     timestamp: Time
 
@@ -48,10 +48,13 @@ class DriftCheck(Struct, kw_only=True):
 
 
 class AlertReceipt(Struct, kw_only=True):
-    """An alert was kept. What follows from it is decided elsewhere."""
+    """Alerts were kept. What follows from their triggers is decided elsewhere."""
 
     status: Literal["received"]
-    num_alerts: Annotated[int, Meta(description="in this call")]
+    num_alerts: Annotated[int, Meta(ge=0, description="in this call")]
+    num_new: Annotated[int, Meta(ge=0, description="not kept before")]
+    num_duplicates: Annotated[int, Meta(ge=0, description="kept before; told again")]
+    num_triggers: Annotated[int, Meta(ge=0, description="new reasons to decide about a retrain")]
     timestamp: Time
 
 

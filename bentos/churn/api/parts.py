@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedchurn.serving.answering import Answering
-from fedchurn.serving.feedback.alert_journal import AlertJournal
 from fedchurn.serving.feedback.performance import Performance
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.live import Live
@@ -69,6 +68,36 @@ class DriftMonitor(Protocol):
 
 
 @dataclass(frozen=True)
+class AlertsTaken:
+    """What became of one message of Alertmanager.
+
+    Attributes:
+        num_new: alerts that were not kept before, ends of alerts included.
+        num_duplicates: alerts that were told before.
+        num_triggers: new reasons to decide about a retrain.
+    """
+
+    num_new: int
+    num_duplicates: int
+    num_triggers: int
+
+
+class Alerts(Protocol):
+    """Where alerts go (``bentos.churn.worker.alerts.Alerts``)."""
+
+    @property
+    def num_received(self) -> int:
+        """Alerts that were ever kept."""
+
+    def take(self, message: Mapping[str, Any]) -> AlertsTaken:
+        """Keep what is new, on disk, and make triggers of what asks for a retrain; blocking.
+
+        Raises:
+            FedchurnError: the disk does not take it.
+        """
+
+
+@dataclass(frozen=True)
 class ApiParts:
     """What the routes call.
 
@@ -79,7 +108,7 @@ class ApiParts:
         live: what answers.
         answering: rows to answers.
         metrics: counters.
-        alerts: where alerts are kept.
+        alerts: where alerts go.
         started_seconds: Unix time at which the worker started.
         flush: hands predictions that wait to log and counters, so that a report has them.
         feedback: ground truth.
@@ -93,7 +122,7 @@ class ApiParts:
     live: Live
     answering: Answering
     metrics: Metrics
-    alerts: AlertJournal
+    alerts: Alerts
     started_seconds: float
     flush: Callable[[], None]
     feedback: FeedbackStore | None = None

@@ -11,6 +11,7 @@ from bentos.churn.api.endpoints import Endpoint, application, guarded
 from bentos.churn.api.openapi_operations import ALIASES
 from bentos.churn.api.pages import Pages
 from bentos.churn.api.parts import ApiParts
+from bentos.churn.api.routes_alerts import AlertRoutes
 from bentos.churn.api.routes_predict import PredictRoutes
 from bentos.churn.api.routes_reports import ReportRoutes
 from bentos.churn.api.routes_status import StatusRoutes
@@ -61,7 +62,7 @@ def _callers(parts: Parts) -> dict[str, Endpoint]:
         "/monitoring/feedback": reports.feedback_by_query,
         "/check-drift": reports.check_drift,
         "/reload-model": reports.reload_model,
-        "/webhook/drift-alert": reports.drift_alert,
+        "/webhook/drift-alert": AlertRoutes(parts).drift_alert,
     }
 
 

@@ -1,4 +1,4 @@
-"""Endpoints about what came after answers: feedback, performance, drift, alerts, reloads."""
+"""Endpoints about what came after answers: feedback, performance, drift, reloads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.churn.api.answers_reports import (
-    AlertReceipt,
     DriftCheck,
     DriftStatus,
     FeedbackEntry,
@@ -36,16 +35,6 @@ _SAME_FIELD = {
     "predicted_churn": "predicted",
     "feedback_date": "happened_at",
 }
-_ALERT_FIELDS = (
-    "version",
-    "groupKey",
-    "status",
-    "receiver",
-    "alerts",
-    "commonLabels",
-    "groupLabels",
-)
-_MAX_ALERTS = 1000
 _ANOTHER_CUSTOMER = "another_customer"  # well said, and contradicts what the log knows
 
 
@@ -90,18 +79,6 @@ class ReportRoutes:
         parts = self._parts()
         await read_body(request, parts.settings.max_body_bytes)  # callers send {} or nothing
         return answered(await run_in_threadpool(_check_drift, parts))
-
-    async def drift_alert(self, request: Request) -> Response:
-        """Keep what Alertmanager sends."""
-        parts = self._parts()
-        media_type(request, JSON)
-        body = await read_json(request, parts.settings.max_body_bytes)
-        alerts = _alerts_in(body)
-        kept = {name: body[name] for name in _ALERT_FIELDS if name in body}
-        now = time.time()
-        await run_in_threadpool(parts.alerts.add, {"time": time_text(now), **kept})
-        receipt = AlertReceipt(status="received", num_alerts=len(alerts), timestamp=time_text(now))
-        return answered(receipt)
 
     async def reload_model(self, request: Request) -> Response:
         """Serve the release in production, or the one that ``release`` names."""
@@ -225,18 +202,6 @@ def _check_drift(parts: ApiParts) -> DriftCheck:
         verdict=found.get("verdict"),
         timestamp=str(found.get("timestamp") or time_text(time.time())),
     )
-
-
-def _alerts_in(body: Mapping[str, Any]) -> list[Any]:
-    alerts = body.get("alerts")
-    if not isinstance(alerts, list) or not all(isinstance(alert, dict) for alert in alerts):
-        message = "alerts must be a list of objects, as Alertmanager sends them"
-        raise refused(422, "not_a_list", message, field="alerts", value=alerts)
-    if len(alerts) > _MAX_ALERTS:
-        limit = f"at most {_MAX_ALERTS}"
-        message = f"{len(alerts)} alerts were sent at once; accepted: {limit}"
-        raise refused(422, "too_many", message, field="alerts", value=len(alerts), limit=limit)
-    return alerts
 
 
 def _named_release(given: Mapping[str, Any]) -> str | None:

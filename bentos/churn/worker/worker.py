@@ -17,6 +17,7 @@ from bentos.churn.gate.access import ROUTES
 from bentos.churn.gate.gate import Gate
 from bentos.churn.lane.fast_lane import FastLane
 from bentos.churn.lane.front import Lane, Opened
+from bentos.churn.worker.alerts import Alerts
 from bentos.churn.worker.events import MetricsEvents
 from bentos.churn.worker.reloads import Reloads
 from fedchurn.serving.access.api_keys import read_api_keys
@@ -25,7 +26,6 @@ from fedchurn.serving.answering import Answering
 from fedchurn.serving.drift_checks import DriftChecks
 from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.experiment.shadow import ShadowSink
-from fedchurn.serving.feedback.alert_journal import AlertJournal
 from fedchurn.serving.feedback.performance import Performance, performance
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
@@ -114,7 +114,7 @@ class Worker:
             live=self.live,
             answering=self.answering,
             metrics=self.metrics,
-            alerts=AlertJournal(settings.service_folder / "alerts"),
+            alerts=Alerts(settings, self.metrics.alerts),
             started_seconds=time.time(),
             flush=self._flush,
             feedback=FeedbackStore(settings.feedback_folder, predictions),

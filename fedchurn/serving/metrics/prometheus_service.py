@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry
 
 from fedchurn.contract.schema import Contract
+from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
 from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.metrics.prometheus_http import HttpSeries, ServerSeries
 from fedchurn.serving.metrics.prometheus_predictions import Finding, PredictionSeries
@@ -26,6 +27,7 @@ class ServiceMetrics(StateSeries):
 
     Attributes:
         http: requests, whoever answers them.
+        alerts: alerts, and triggers that wait.
         families: what was made.
     """
 
@@ -41,6 +43,7 @@ class ServiceMetrics(StateSeries):
             "Requests for predictions that ended with a status of 500 or above",
         )
         self.http = HttpSeries(routes, families, error_counters=(errors, *names.errors))
+        self.alerts = AlertSeries(families)
         self._workers = WorkerSeries(families)
         self._refreshing = threading.Lock()
         self._refreshed_seconds = 0.0
@@ -67,6 +70,7 @@ class ServiceMetrics(StateSeries):
             self._refreshed_seconds = time.monotonic()
             self.http.flush()
             self.read_drops()
+            self.alerts.refresh()
             self._workers.refresh()
             forget_dead_workers()
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bentos.churn.api.parts import ApiParts, DriftMonitor
 from bentos.churn.api.routes import api_app
+from bentos.churn.worker.alerts import Alerts
 from fedchurn.contract.columns import Feature, features
 from fedchurn.contract.load import contract_digest, load_contract
 from fedchurn.contract.schema import Contract
@@ -25,11 +26,12 @@ from fedchurn.release.golden import choose_golden_rows
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import ReleaseParts, write_release
 from fedchurn.serving.answering import Answering
-from fedchurn.serving.feedback.alert_journal import AlertJournal
 from fedchurn.serving.feedback.performance import performance
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.live import Live, Serving
 from fedchurn.serving.log.prediction_log import PredictionLog
+from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
+from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.prediction_ids import PredictionIds
 from fedchurn.serving.recorder import Recorder
 from fedchurn.serving.reload.result import ReloadResult
@@ -180,7 +182,7 @@ class Api:
             live=self.live,
             answering=Answering(self.live, self.recorder, PredictionIds()),
             metrics=self.metrics,
-            alerts=AlertJournal(folder / "alerts"),
+            alerts=Alerts(self.settings, AlertSeries(Families())),
             started_seconds=time.time(),
             flush=self.recorder.flush,
             feedback=self.feedback,

@@ -215,7 +215,7 @@ def test_a_disk_that_takes_nothing_is_503(api: Api) -> None:
     class Full:
         num_received = 0
 
-        def add(self, _: Any) -> None:
+        def take(self, _: Any) -> None:
             raise ReleaseError("the alert cannot be kept: disk full", next_step="make room")
 
     before = api.parts
