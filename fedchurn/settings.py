@@ -147,6 +147,9 @@ class DriftSettings(_Record):
         num_flagged, num_windows: a column that is flagged in this many of the last windows drifts.
         min_rows: a smaller window gets no verdict; its rows wait for more.
         max_window_rows: a window holds at most this many predictions.
+        rule: ``calibrated`` (by the release; default thresholds where it is not), or ``online``:
+            what a reference system does, 39 % false alarms (``fedchurn.drift.online``).
+        log_folder: where the service logs predictions, if not under home.
     """
 
     false_alarms_per_year: float = Field(default=1.0, gt=0)
@@ -156,6 +159,8 @@ class DriftSettings(_Record):
     num_windows: int = Field(default=3, ge=1)
     min_rows: int = Field(default=50, ge=10)
     max_window_rows: int = Field(default=100_000, ge=50)
+    rule: Literal["calibrated", "online"] = "calibrated"
+    log_folder: Path | None = None
 
 
 class Settings(_Record):
@@ -199,7 +204,8 @@ class Settings(_Record):
 
     def published(self) -> dict[str, Any]:
         """JSON-ready settings of the model, without places of this machine: for cards."""
-        beside = {"home": True, "tracking": True, "packaging": True}
+        beside: dict[str, Any] = dict.fromkeys(("home", "tracking", "packaging"), True)
+        beside["drift"] = {"log_folder"}
         plain = self.model_dump(mode="json", exclude=beside)
         plain["data"] = {
             name: value

@@ -63,8 +63,11 @@ def read_window_line(stored: Mapping[str, Any]) -> WindowLine:
     Raises:
         KeyError: it is none.
     """
-    found = {one.name: stored[one.name] for one in fields(WindowLine)}
-    return WindowLine(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+    return WindowLine(*(_immutable(stored[one.name]) for one in fields(WindowLine)))
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def journal_window(folder: Path, line: WindowLine) -> bool:

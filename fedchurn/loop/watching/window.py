@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.contract.conditions import Value
 from fedchurn.contract.schema import Contract
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import DriftReference
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN
 from fedchurn.release.canonical import values_to_columns
+from fedchurn.serving.feedback.client_and_value import client_of
 from fedchurn.serving.log.log_lines import LoggedPrediction
 from fedchurn.serving.records import CHAMPION
 
@@ -125,13 +125,6 @@ class _Rows:
         return reference.histograms_of(self.columns, self.scores())
 
 
-def client_of(value: Value, silo_column: str) -> str:
-    """The client that a value of the silo column means (``fedchurn.data.deal``)."""
-    if value is None:
-        return f"{silo_column}=(missing)"
-    return f"{silo_column}={value}" if isinstance(value, str) else f"{silo_column}={value:g}"
-
-
 def _chunks(predictions: Iterable[LoggedPrediction]) -> Iterator[list[LoggedPrediction]]:
     """Up to ``CHUNK_ROWS`` predictions with the same columns."""
     for _, same in itertools.groupby(predictions, _logged_order):
@@ -168,7 +161,9 @@ def _places(
     if silo is None or silo not in _logged(chunk[0]):
         return {}
     column = _logged_order(chunk[0]).index(silo)
-    names = np.asarray([client_of(one.values[column], silo) for one in chunk], dtype=object)
+    names = np.asarray(
+        [client_of({silo: one.values[column]}, contract) for one in chunk], dtype=object
+    )
     found = {name: np.flatnonzero(names == name) for name in clients}
     return {name: places for name, places in found.items() if len(places)}
 

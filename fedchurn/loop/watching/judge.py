@@ -1,0 +1,124 @@
+"""A claimed range of the log becomes a verdict, a record and a report; nothing else is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedchurn.drift.check import check_histograms
+from fedchurn.drift.documented_fields import documented_fields
+from fedchurn.drift.online import check_online
+from fedchurn.drift.reference import DriftReference, read_reference
+from fedchurn.drift.verdict import DriftVerdict
+from fedchurn.loop.watching.places import Claim
+from fedchurn.loop.watching.report import Shown, report_page
+from fedchurn.loop.watching.survey import Survey, Watched, counted
+from fedchurn.loop.watching.verdicts import WindowLine
+from fedchurn.loop.watching.window import Window, gather
+from fedchurn.loop.watching.words import summary
+from fedchurn.release.load import Release
+from fedchurn.serving.time_text import time_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One window.
+
+    Attributes:
+        record: all that is known of it, JSON-ready.
+        told: what the service tells of it (``fedchurn.serving.drift_file``).
+        page: the report as HTML.
+    """
+
+    record: dict[str, Any]
+    told: dict[str, Any]
+    page: str
+
+
+def judge(
+    claim: Claim, release: Release, folder: Path, found: Survey, earlier: Sequence[WindowLine]
+) -> Judged:
+    """The verdict on a claimed window; equal arguments give an equal verdict.
+
+    Args:
+        claim: what is judged.
+        release: what it is compared with, the claim's.
+        folder: of the prediction log.
+        found: survey of the claimed range.
+        earlier: windows before it, oldest first.
+
+    Raises:
+        IntegrityError: the release has no reference.
+        SourceError: a log file is of a format that this version does not know.
+    """
+    reference = read_reference(release.reference, release.contract)
+    watched = Watched(claim.contract, claim.release_id)
+    clients = list(release.reference.get("clients", ()))
+    window = gather(counted(folder, watched, found), release.contract, reference, clients)
+    verdict = _verdict(claim, reference, window, earlier)
+    record = _record(claim, release, found, window, verdict)
+    shown = Shown(
+        record=record,
+        found=verdict,
+        reference=reference,
+        histograms=window.all.histograms,
+        labels=release.reference.get("labels", {}),
+        earlier=earlier,
+    )
+    return Judged(record, _told(record, verdict), report_page(shown))
+
+
+def _verdict(
+    claim: Claim, reference: DriftReference, window: Window, earlier: Sequence[WindowLine]
+) -> DriftVerdict:
+    histograms, num_rows = window.all.histograms, window.all.num_rows
+    if claim.rule == "online":
+        return check_online(reference, histograms, num_rows)
+    flags = [one.flagged for one in earlier]
+    return check_histograms(reference, histograms, num_rows, earlier=flags)
+
+
+def _told(record: Mapping[str, Any], verdict: DriftVerdict) -> dict[str, Any]:
+    names = ("release", "window_id", "made_by", "summary", "evidence", "clients")
+    return {
+        **documented_fields(verdict),
+        **{name: record[name] for name in names},
+        "timestamp": record["time"],
+    }
+
+
+def _record(
+    claim: Claim, release: Release, found: Survey, window: Window, verdict: DriftVerdict
+) -> dict[str, Any]:
+    alarming = verdict.drifted or verdict.warned
+    return {
+        "format": FORMAT,
+        "window_id": claim.window_id,
+        "time": claim.time,
+        "made_by": "runner",
+        "contract": claim.contract,
+        "release": claim.release_id,
+        "version": claim.version,
+        "is_sample": release.card.is_sample,
+        "read": {file: list(ends) for file, ends in sorted(claim.read.items())},
+        "first_prediction": time_text(found.first_seconds),
+        "last_prediction": time_text(found.last_seconds),
+        "num_predictions": found.num_rows,
+        "num_customers": window.all.num_rows,
+        "num_other_clients": window.num_other_clients,
+        "models_used": dict(window.models_used),
+        "others": dict(found.others),
+        "num_torn": found.num_torn,
+        "verdict": str(verdict.verdict),
+        "evidence": list(dict.fromkeys(str(column.subject) for column in alarming)),
+        "summary": summary(verdict, window.all.num_rows),
+        "flagged": list(verdict.flagged),
+        "warned": [column.column for column in verdict.warned],
+        "drifted": [column.column for column in verdict.drifted],
+        "clients": [],
+        "drift": verdict.to_dict(),
+    }

@@ -1,0 +1,240 @@
+"""The drift runner: what was logged since the last look becomes windows, each judged once.
+
+Every step can be killed and done again. A window is claimed before it is judged, so whoever goes on
+judges the same range; its folder is there whole or not at all; its line in the journal, its trigger
+and its event are known by its id; and the watermark moves last. docs/decisions/0038-drift-runner.md
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedchurn.drift.online import MIN_ROWS, WINDOW_ROWS
+from fedchurn.errors import IntegrityError, ReleaseError
+from fedchurn.loop.one_run import one_run
+from fedchurn.loop.production import contract_name
+from fedchurn.loop.watching.judge import judge
+from fedchurn.loop.watching.places import (
+    Claim,
+    drop_claim,
+    move_watermark,
+    read_claim,
+    read_watermark,
+    watch_folder,
+    write_claim,
+    write_last_run,
+)
+from fedchurn.loop.watching.survey import Survey, Watched, survey
+from fedchurn.loop.watching.triggers import add_trigger
+from fedchurn.loop.watching.verdicts import (
+    WindowLine,
+    journal_window,
+    open_verdicts,
+    read_window_line,
+    windows_before,
+)
+from fedchurn.loop.watching.window_folder import forget_old_windows, kept_window
+from fedchurn.release.load import Release, load_release
+from fedchurn.serving.drift_file import write_newest
+from fedchurn.serving.log.log_files import log_paths
+from fedchurn.serving.log.log_reader import KIND
+from fedchurn.serving.reload.release_source import chosen_release
+from fedchurn.serving.serving_settings import ServingSettings
+from fedchurn.serving.time_text import time_text
+from fedchurn.settings import Settings
+
+MAX_WINDOWS = 20  # of one run; a longer backlog goes on in the next
+MAX_HISTORY = 10  # windows whose flags a report shows
+WORK = "check-drift"
+
+Record = dict[str, Any]
+_RANK = ("too_few_rows", "none", "warning", "drift")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a contract's log is, and where the runner keeps its own.
+
+    Attributes:
+        settings: of the run.
+        serving: of the contract's service, as far as places go.
+        watch: see ``places.watch_folder``.
+    """
+
+    settings: Settings
+    serving: ServingSettings
+    watch: Path
+
+    @property
+    def contract(self) -> str:
+        return self.serving.contract
+
+    @property
+    def min_rows(self) -> int:
+        return MIN_ROWS if self._is_online else self.settings.drift.min_rows
+
+    @property
+    def max_rows(self) -> int:
+        return WINDOW_ROWS if self._is_online else self.settings.drift.max_window_rows
+
+    @property
+    def _is_online(self) -> bool:
+        return self.settings.drift.rule == "online"
+
+
+def site_of(settings: Settings) -> Site:
+    """The places of the settings' contract.
+
+    Raises:
+        ContractError: there is no such contract.
+    """
+    name, home = contract_name(settings), settings.home.resolve()
+    serving = ServingSettings(home=home, contract=name, log_folder=settings.drift.log_folder)
+    return Site(settings, serving, watch_folder(home, name))
+
+
+def check_drift(settings: Settings, *, wait_seconds: float = 0.0) -> Record:
+    """One run: judge all whole windows, up to ``MAX_WINDOWS``; one run at a time per contract.
+
+    Returns:
+        see ``run_result``.
+
+    Raises:
+        ReleaseError: nothing is in production.
+        IntegrityError: the release is damaged, or has no reference.
+        WatchError: the runner's files cannot be kept.
+        BusyError: another run is under way.
+    """
+    windows: list[Record] = []
+    with one_run(settings, wait_seconds=wait_seconds, work=WORK):
+        while len(windows) < MAX_WINDOWS and (window := judge_window(settings)):
+            finish_window(settings, window)
+            windows.append(window)
+        return run_result(settings, windows)
+
+
+def judge_window(settings: Settings) -> Record | None:
+    """Claim the next window, or go on with a claimed one, and judge it; the caller holds the lock.
+
+    All is kept before this returns, but the window stays claimed until ``finish_window``.
+
+    Returns:
+        its record, or None when too few customers wait.
+    """
+    site = site_of(settings)
+    claimed = _go_on(site) or _claim(site)
+    if claimed is None:
+        return None
+    claim, release, found = claimed
+    record, told = kept_window(site.watch, claim, lambda: _judged(site, claim, release, found))
+    journal_window(site.watch, _line(record))
+    write_newest(site.serving.service_folder, told, durable=True)
+    add_trigger(site.serving.home, record)
+    return record
+
+
+def finish_window(settings: Settings, record: Mapping[str, Any]) -> None:
+    """The window is judged and told: go on behind it."""
+    site = site_of(settings)
+    ends = {file: int(ends[1]) for file, ends in record["read"].items()}
+    move_watermark(site.watch, ends, _log_files(site))
+    drop_claim(site.watch)
+    forget_old_windows(site.watch)
+
+
+def run_result(settings: Settings, windows: list[Record]) -> Record:
+    """What a run has found; also kept for the service, as a sign of life.
+
+    Returns:
+        ``outcome`` (``too_few_rows``, ``none``, ``warning`` or ``drift``), ``summary``, ``time``,
+        ``contract``, and ``windows``: their records.
+    """
+    site = site_of(settings)
+    worst = max((w["verdict"] for w in windows), key=_RANK.index, default="too_few_rows")
+    telling = [w["summary"] for w in windows if w["verdict"] == worst]
+    result: Record = {
+        "outcome": worst,
+        "summary": telling[-1] if telling else _too_few(site),
+        "time": time_text(time.time()),
+        "contract": site.contract,
+    }
+    told = {**result, "windows": [window["window_id"] for window in windows]}
+    write_last_run(site.watch, told)
+    return {**result, "windows": windows}
+
+
+def _claim(site: Site) -> tuple[Claim, Release, Survey] | None:
+    wanted = chosen_release(site.serving)
+    release = _release(wanted.folder, wanted.release_id)
+    start = read_watermark(site.watch)
+    watched = Watched(site.contract, release.release_id)
+    found = survey(site.serving.predictions_folder, watched, start, max_rows=site.max_rows)
+    if found.num_customers < site.min_rows and not found.is_full:
+        return None
+    claim = Claim(
+        contract=site.contract,
+        release_id=release.release_id,
+        release_folder=str(wanted.folder),
+        version=wanted.version,
+        time=time_text(time.time()),
+        read=found.read,
+        rule=site.settings.drift.rule,
+    )
+    write_claim(site.watch, claim)
+    return claim, release, found
+
+
+def _go_on(site: Site) -> tuple[Claim, Release, Survey] | None:
+    """The window that a killed run has claimed; None when there is none."""
+    claim = read_claim(site.watch)
+    if claim is None:
+        return None
+    try:
+        release = _release(Path(claim.release_folder), claim.release_id)
+    except ReleaseError:
+        # Its release is gone, so nobody can judge it; another one's window takes the rows in.
+        drop_claim(site.watch)
+        return None
+    folder, watched = site.serving.predictions_folder, Watched(site.contract, claim.release_id)
+    found = survey(folder, watched, claim.start, claim.end, max_rows=sys.maxsize)
+    return claim, release, found
+
+
+def _release(folder: Path, release_id: str | None) -> Release:
+    release = load_release(folder)
+    if release_id not in (None, release.release_id):
+        raise IntegrityError(
+            f"the folder holds release {release.release_id}, not {release_id}",
+            where=str(folder),
+            next_step="promote or roll back to write the pointer anew",
+        )
+    return release
+
+
+def _judged(
+    site: Site, claim: Claim, release: Release, found: Survey
+) -> tuple[Record, Record, str]:
+    lines = open_verdicts(site.watch).lines()
+    earlier = windows_before(lines, claim.release_id, claim.window_id, MAX_HISTORY)
+    judged = judge(claim, release, site.serving.predictions_folder, found, earlier)
+    return judged.record, judged.told, judged.page
+
+
+def _line(record: Mapping[str, Any]) -> WindowLine:
+    return read_window_line(record)
+
+
+def _log_files(site: Site) -> set[str]:
+    return {path.name for path in log_paths(site.serving.predictions_folder, KIND)}
+
+
+def _too_few(site: Site) -> str:
+    return (
+        f"Fewer than {site.min_rows} customers were predicted since the last window; their"
+        " predictions wait for more."
+    )

@@ -1,0 +1,76 @@
+"""The folder of a judged window: there whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fedchurn.errors import ReleaseError, WatchError
+from fedchurn.loop.watching.places import WINDOWS, Claim
+from fedchurn.release.folder import write_folder
+
+RECORD = "verdict.json"
+TOLD = "drift.json"
+REPORT = "report.html"
+MAX_KEPT = 1000  # the journal remembers the rest; a window takes some 100 KiB
+
+Record = dict[str, Any]
+
+
+def kept_window(
+    watch: Path, claim: Claim, judged: Callable[[], tuple[Record, Record, str]]
+) -> tuple[Record, Record]:
+    """Record of a window and what the service tells of it: read back, or made and kept.
+
+    Args:
+        watch: see ``places.watch_folder``.
+        claim: the window.
+        judged: makes the record, what the service tells, and the report; asked at most once.
+
+    Raises:
+        WatchError: the folder cannot be written.
+    """
+    folder = watch / WINDOWS / claim.window_id
+    if not (folder / RECORD).is_file():
+        record, told, page = judged()
+        place = {"report_path": str(folder / REPORT)}
+        _write(folder, record | place, told | place, page)
+    return _read(folder / RECORD), _read(folder / TOLD)
+
+
+def forget_old_windows(watch: Path, max_kept: int = MAX_KEPT) -> None:
+    """Delete the oldest folders above ``max_kept``."""
+    folders = [path for path in (watch / WINDOWS).iterdir() if path.is_dir()]
+    if len(folders) > max_kept:
+        for folder in sorted(folders, key=lambda path: path.stat().st_mtime)[:-max_kept]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(folder: Path, record: Record, told: Record, page: str) -> None:
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # somebody removed files by hand
+    files = {
+        RECORD: json.dumps(record, indent=1).encode(),
+        TOLD: json.dumps(told).encode(),
+        REPORT: page.encode(),
+    }
+    try:
+        write_folder(folder, files)
+    except ReleaseError as error:
+        raise WatchError(error.what, where=error.where, next_step=error.next_step) from error
+
+
+def _read(path: Path) -> Record:
+    try:
+        found: Record = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WatchError(
+            f"this is not what the drift runner wrote there: {error}",
+            where=str(path),
+            next_step="delete the folder; the window is judged anew",
+        ) from error
+    return found
