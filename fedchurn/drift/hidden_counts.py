@@ -1,0 +1,141 @@
+"""What is behind counts that were held back: of all that is possible, what speaks least of drift.
+
+A client tells no count below k (``suppression``). Where it told "below k", we take as many rows as
+the reference lets us expect, at most k - 1; where it counted several cells together, the rows lie
+in them as the reference's do. So what a client holds back can lower an alarm, and never raise one.
+The same goes for the reference, whose cells below k were counted with others when it was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.drift.histogram import Histogram, whole_numbers
+from fedchurn.drift.reference import ReferenceColumn
+from fedchurn.drift.suppression import BELOW, JOINED, IntArray
+
+FloatArray = NDArray[np.float64]
+
+
+def likely_window(
+    shown: IntArray, column: ReferenceColumn, num_rows: int, min_cell_rows: int
+) -> Histogram | None:
+    """The window nearest to the reference that a client's counts allow; None if they tell nothing.
+
+    Args:
+        shown: from ``suppressed_numbers`` or ``suppressed_labels``.
+        column: of the client's reference.
+        num_rows: rows of the window.
+        min_cell_rows: k.
+
+    Raises:
+        ValueError: these are no such counts of ``num_rows`` rows.
+    """
+    _check(shown, column, num_rows, min_cell_rows)
+    if shown[0] == JOINED:
+        return None
+    expected = _expected(column.histogram, num_rows)
+    if column.edges is None:
+        cells = _labels(shown, expected, num_rows, min_cell_rows)
+    else:
+        cells = _numbers(shown, expected, num_rows, min_cell_rows)
+    found = whole_numbers(cells)
+    return Histogram(found[:-1], float(found[-1]))
+
+
+def likely_reference(
+    column: ReferenceColumn, window: Histogram, min_cell_rows: int
+) -> ReferenceColumn:
+    """The client's reference with what it may hide of the window: labels and missing values.
+
+    Where the reference has none and the window has some, it may have had up to k - 1 rows.
+    """
+    cells, theirs = column.histogram.with_missing(), window.with_missing()
+    scale = column.histogram.num_rows / max(window.num_rows, 1.0)
+    hidden = np.where(cells == 0, np.minimum(np.rint(theirs * scale), min_cell_rows - 1), 0.0)
+    if column.edges is not None:
+        hidden[:-1] = 0.0  # numbers were counted with their neighbours, not dropped
+    common = int(np.argmax(cells[:-1]))
+    hidden *= hidden.sum() < cells[common]
+    cells = cells + hidden
+    if column.edges is None:
+        cells[common] -= hidden.sum()
+    else:
+        kept = cells[:-1].sum()
+        cells[:-1] = whole_numbers(cells[:-1] * (1 - hidden[-1] / max(kept, 1.0)))
+    return replace(column, histogram=Histogram(cells[:-1], float(cells[-1])))
+
+
+def _expected(reference: Histogram, num_rows: int) -> FloatArray:
+    """Rows per cell, missing ones last, in a window that is like the reference."""
+    cells = reference.with_missing()
+    return cells * (num_rows / max(cells.sum(), 1.0))
+
+
+def _labels(shown: IntArray, expected: FloatArray, num_rows: int, k: int) -> FloatArray:
+    counts, rare = np.delete(shown, -2), float(shown[-2])
+    below = counts == BELOW
+    guessed = np.where(below, np.minimum(expected, k - 1), 0.0)
+    labels = below.copy()
+    labels[-2:] = False  # unknown and missing ones are not in the sum of rare labels
+    # Untold sums are below k, or at most 2 (k - 1) where only two labels were below k.
+    most = rare if rare else 2.0 * (k - 1)
+    if rare or guessed[labels].sum() > most:
+        guessed[labels] = _filled(expected[labels], most, k - 1)
+    if not np.any(counts > 0):
+        return guessed * (num_rows / guessed.sum()) if guessed.any() else guessed
+    told = np.maximum(counts, 0).astype(np.float64)
+    return guessed + told * ((num_rows - guessed.sum()) / told.sum())
+
+
+def _filled(shares: FloatArray, total: float, most: int) -> FloatArray:
+    """``total`` rows in proportion to ``shares``, but at most ``most`` in any place."""
+    weights = shares + 1e-6
+    found = np.zeros_like(weights)
+    left = min(total, most * float(len(weights)))
+    for _ in range(len(weights)):
+        open_ = found < most
+        if left <= 1e-9 or not open_.any():
+            break
+        found[open_] = found[open_] + left * weights[open_] / weights[open_].sum()
+        left = float(np.maximum(found - most, 0.0).sum())
+        found = np.minimum(found, most)
+    return found
+
+
+def _numbers(shown: IntArray, expected: FloatArray, num_rows: int, k: int) -> FloatArray:
+    begins = np.flatnonzero(shown[:-1] != JOINED)
+    counts = shown[begins].astype(np.float64)
+    within = np.add.reduceat(expected[:-1], begins)
+    missing = float(shown[-1]) if shown[-1] != BELOW else min(expected[-1], k - 1.0)
+    guessed = np.where(counts == BELOW, np.minimum(within, k - 1), 0.0)
+    told = np.maximum(counts, 0.0)
+    if not told.any():  # fewer than k values: what is told is that nearly all are missing
+        found = min(float(expected[:-1].sum()), k - 1.0)
+        shares = expected[:-1] / max(expected[:-1].sum(), 1e-9)
+        return np.append(shares * found, num_rows - found)
+    left = max(num_rows - missing - guessed.sum(), 0.0)
+    rows = guessed + told * (left / told.sum())
+    return np.append(_spread(rows, expected[:-1], begins), missing)
+
+
+def _spread(rows: FloatArray, expected: FloatArray, begins: NDArray[np.intp]) -> FloatArray:
+    """Rows per piece, dealt to its cells as the reference's are; evenly where it has none."""
+    sizes = np.diff(np.append(begins, len(expected)))
+    piece = np.repeat(np.arange(len(begins)), sizes)
+    within = np.add.reduceat(expected, begins)[piece]
+    shares = np.divide(expected, within, out=1.0 / sizes[piece], where=within > 0)
+    return rows[piece] * shares
+
+
+def _check(shown: IntArray, column: ReferenceColumn, num_rows: int, k: int) -> None:
+    is_label = column.edges is None
+    length = len(column.histogram.cells) + (2 if is_label else 1)
+    told = int(np.maximum(shown, 0).sum())
+    if len(shown) != length or shown.min() < JOINED or told > num_rows:
+        raise ValueError(f"{column.name}: {len(shown)} counts of {told} rows are no report")
+    if np.any((shown > 0) & (shown < k)):
+        raise ValueError(f"{column.name}: a count below {k}")
