@@ -260,6 +260,12 @@ def _resampled_drops(
     return np.asarray(drops)
 
 
+def _spread(drops: NDArray[np.float64]) -> float:
+    """Standard deviation of the draws that have the figure; NaN if hardly one has."""
+    known = drops[~np.isnan(drops)]
+    return float(known.std()) if len(known) > 1 else np.nan
+
+
 def _metric(name: str, now: float, then: float, half: float, rule: EstimateRule) -> EstimatedMetric:
     if np.isnan(now) or np.isnan(then) or np.isnan(half):
         return EstimatedMetric(name, NONE, _known(now), _known(then), None, None, None)

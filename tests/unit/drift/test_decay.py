@@ -46,7 +46,7 @@ def test_wilson_as_published() -> None:
 
 
 def test_hanley_and_mcneil_as_published() -> None:
-    # Their paper of 1982, 51 abnormal and 58 normal cases: area 0.893, standard error 0.032 (unrounded 0.0325).
+    # Their example of 1982, 51 abnormal and 58 normal cases: area 0.893, standard error 3.2 %.
     assert hanley_mcneil(0.893, 51, 58) ** 0.5 == pytest.approx(0.0325, abs=1e-4)
     assert hanley_mcneil(1.0, 10, 10) > 0
 
