@@ -1,12 +1,12 @@
 """The local platform: Prefect server, MLflow server and a Prefect worker, as plain processes.
 
-    python -m infra.platform up [--free-ports] [--json]
+    python -m infra.platform up [--free-ports] [--monitoring] [--json]
     python -m infra.platform status [--json]
     python -m infra.platform down [--json]
 
-``up`` returns when all three are healthy and prefect.yaml is deployed, or stops what it started and
-says whose fault it was. Home: FEDCHURN_HOME (default ./.fedchurn). Ports: FEDCHURN_PREFECT_PORT
-(4200) and FEDCHURN_MLFLOW_PORT (5000).
+``up`` returns when all are healthy and prefect.yaml is deployed, or stops what it started and says
+whose fault it was. With ``--monitoring`` (or FEDCHURN_MONITORING=on) Prometheus and Alertmanager
+run beside them. Home is FEDCHURN_HOME (./.fedchurn); infra/settings.py lists all variables.
 """
 
 from __future__ import annotations
@@ -23,28 +23,37 @@ from filelock import FileLock, Timeout
 
 from fedchurn.errors import BusyError, FedchurnError
 from infra import stack
-from infra.stack import Platform, Settings
+from infra.settings import Settings, read_settings
+from infra.stack import Platform
 
 
 def _report(platform: Platform | None, settings: Settings) -> dict[str, object]:
     at = stack.located(settings, platform)
     health = stack.health(platform, settings) if platform else {}
+    watching = at.monitoring if platform and platform.prometheus_port else None
     return {
         "running": bool(health) and all(health.values()),
         "healthy": health,
         "pids": {started.name: started.pid for started in platform.started} if platform else {},
         "prefect_api_url": at.prefect_api_url,
         "mlflow_tracking_uri": at.mlflow_url,
+        "prometheus_url": watching.prometheus_url if watching else None,
+        "alertmanager_url": watching.alertmanager_url if watching else None,
         "home": str(settings.home),
     }
 
 
 def _describe(platform: Platform, settings: Settings) -> str:
     at = stack.located(settings, platform)
+    watching = ""
+    if at.monitoring is not None and platform.prometheus_port:
+        watching = f"""
+  Prometheus    {at.monitoring.prometheus_url}   (configuration: {at.monitoring.folder})
+  Alertmanager  {at.monitoring.alertmanager_url}"""
     return f"""\
-  Prefect  {at.prefect_url}   (deployments of prefect.yaml, work pool {stack.POOL}, one worker)
-  MLflow   {at.mlflow_url}
-  logs     {settings.home / "logs"}
+  Prefect       {at.prefect_url}   (deployments of prefect.yaml, pool {stack.POOL}, one worker)
+  MLflow        {at.mlflow_url}{watching}
+  logs          {settings.home / "logs"}
 Use them from this shell:
   export PREFECT_API_URL={at.prefect_api_url}
   export MLFLOW_TRACKING_URI={at.mlflow_url}
@@ -65,7 +74,7 @@ def _status(settings: Settings) -> tuple[str, bool]:
     if platform is None:
         return "not running; start it with: make up", False
     health = stack.health(platform, settings)
-    lines = [f"  {name:8} {'healthy' if good else 'NOT HEALTHY'}" for name, good in health.items()]
+    lines = [f"  {name:12} {'healthy' if good else 'NOT HEALTHY'}" for name, good in health.items()]
     return "\n".join([*lines, _describe(platform, settings)]), all(health.values())
 
 
@@ -89,12 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("verb", choices=("up", "status", "down"))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--free-ports", action="store_true", help="up: take any free ports")
+    parser.add_argument(
+        "--monitoring", action="store_true", help="up: Prometheus and Alertmanager as well"
+    )
     parser.add_argument("--project", type=Path, help="folder of prefect.yaml (default: this one)")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = stack.read_settings(os.environ, options.project)
+    environ = {**os.environ, **({"FEDCHURN_MONITORING": "on"} if options.monitoring else {})}
+    settings = read_settings(environ, options.project)
     settings.home.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.home / "platform.lock", timeout=0):

@@ -1,5 +1,6 @@
-"""The three processes of the local platform: how each is started, known to be healthy, and stopped.
+"""The processes of the local platform: how each is started, known to be healthy, and stopped.
 
+Prefect server, MLflow server and worker always; Prometheus and Alertmanager where they are wanted.
 Everything lives under one home folder: databases, logs/, and platform.json, which says what was
 started, written before the next process starts, so that nothing is ever lost from sight.
 """
@@ -20,7 +21,10 @@ from types import MappingProxyType
 from fedchurn.errors import FedchurnError, SettingsError
 from fedchurn.quiet import apply_quiet_environment
 from infra import processes
+from infra.monitoring import programs
+from infra.monitoring.programs import Monitoring
 from infra.processes import Started
+from infra.settings import Settings
 from infra.stranded import report_stranded
 
 START_DEADLINE_SECONDS = 180.0
@@ -28,6 +32,7 @@ GRACE_SECONDS = 15.0
 NUM_LOG_LINES = 20
 POOL = "local"
 WORKER = "fedchurn-local"
+CORE = ("prefect", "mlflow", "worker")
 # Seconds until the worker, or a run that waits for its turn, looks again; Prefect's are for crowds.
 PROMPT = MappingProxyType(
     {
@@ -38,57 +43,14 @@ PROMPT = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where the platform lives and listens."""
-
-    home: Path
-    project: Path
-    prefect_port: int
-    mlflow_port: int
-
-    @property
-    def prefect_url(self) -> str:
-        return f"http://127.0.0.1:{self.prefect_port}"
-
-    @property
-    def prefect_api_url(self) -> str:
-        return f"{self.prefect_url}/api"
-
-    @property
-    def mlflow_url(self) -> str:
-        return f"http://127.0.0.1:{self.mlflow_port}"
-
-
-def read_settings(environ: Mapping[str, str], project: Path | None = None) -> Settings:
-    """Settings from environment variables.
-
-    Raises:
-        SettingsError: a port is not a port.
-    """
-    return Settings(
-        home=Path(environ.get("FEDCHURN_HOME", ".fedchurn")).absolute(),
-        project=(project or Path(__file__).parents[1]).absolute(),
-        prefect_port=_port(environ, "FEDCHURN_PREFECT_PORT", 4200),
-        mlflow_port=_port(environ, "FEDCHURN_MLFLOW_PORT", 5000),
-    )
-
-
-def _port(environ: Mapping[str, str], name: str, default: int) -> int:
-    text = environ.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise SettingsError(
-            f"{text!r} is not a port", where=name, next_step=f"give 1 to 65535; default {default}"
-        )
-    return int(text)
-
-
-@dataclass(frozen=True)
 class Platform:
     """What one ``up`` started; platform.json holds it."""
 
     prefect_port: int
     mlflow_port: int
     started: tuple[Started, ...] = ()
+    prometheus_port: int = 0
+    alertmanager_port: int = 0
 
     def find(self, name: str) -> Started | None:
         return next((s for s in self.started if s.name == name), None)
@@ -105,7 +67,7 @@ def read_platform(home: Path) -> Platform | None:
         return None
     record = json.loads(path.read_text())
     started = tuple(Started(**item) for item in record["started"])
-    return Platform(record["prefect_port"], record["mlflow_port"], started)
+    return Platform(**{**record, "started": started})
 
 
 def _write_platform(home: Path, platform: Platform) -> None:
@@ -182,16 +144,28 @@ def is_healthy(started: Started, settings: Settings) -> bool:
         return False
     if started.name == "worker":
         return _worker_is_online(started, settings)
+    if started.name in programs.NAMES:
+        return settings.monitoring is not None and programs.is_ready(
+            started.name, settings.monitoring
+        )
     return _server_is_healthy(started.name, settings)
 
 
 class _Starter:
     """Starts one process after another, each one on record before the next."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], before: Platform | None = None
+    ) -> None:
         self.settings = settings
         self.environ = child_environment(settings, environ)
-        self.platform = Platform(settings.prefect_port, settings.mlflow_port)
+        self.platform = before or Platform(settings.prefect_port, settings.mlflow_port)
+        if settings.monitoring is not None:
+            self.platform = replace(
+                self.platform,
+                prometheus_port=settings.monitoring.prometheus_port,
+                alertmanager_port=settings.monitoring.alertmanager_port,
+            )
         self._run = uuid.uuid4().hex
 
     def start(self, name: str, command: Sequence[str]) -> None:
@@ -246,11 +220,8 @@ def _failure(what: str, log: Path) -> FedchurnError:
     )
 
 
-def _check_ports(settings: Settings) -> None:
-    for name, port in (
-        ("FEDCHURN_PREFECT_PORT", settings.prefect_port),
-        ("FEDCHURN_MLFLOW_PORT", settings.mlflow_port),
-    ):
+def _check_ports(ports: Mapping[str, int]) -> None:
+    for name, port in ports.items():
         if not processes.port_is_free(port):
             raise SettingsError(
                 f"port {port} is in use",
@@ -259,7 +230,34 @@ def _check_ports(settings: Settings) -> None:
             )
 
 
-def _start_all(starter: _Starter) -> None:
+def _core_ports(settings: Settings) -> dict[str, int]:
+    return {
+        "FEDCHURN_PREFECT_PORT": settings.prefect_port,
+        "FEDCHURN_MLFLOW_PORT": settings.mlflow_port,
+    }
+
+
+def _monitoring_ports(settings: Settings) -> dict[str, int]:
+    if settings.monitoring is None:
+        return {}
+    return {
+        "FEDCHURN_PROMETHEUS_PORT": settings.monitoring.prometheus_port,
+        "FEDCHURN_ALERTMANAGER_PORT": settings.monitoring.alertmanager_port,
+    }
+
+
+def _start_monitoring(starter: _Starter) -> None:
+    monitoring = starter.settings.monitoring
+    if monitoring is None:
+        return
+    programs.write_configuration(monitoring)
+    for name in programs.NAMES:
+        starter.start(name, programs.command(name, monitoring))
+    for name in programs.NAMES:
+        starter.await_health(name)
+
+
+def _start_core(starter: _Starter) -> None:
     settings = starter.settings
     starter.start("prefect", _prefect_command("server", "start"))
     starter.start("mlflow", _mlflow_command(settings))
@@ -285,16 +283,21 @@ def up(
         SettingsError: a port is in use.
         FedchurnError: a process did not start; everything that was started is stopped again.
     """
+    if settings.monitoring is not None:
+        for name in programs.NAMES:  # before anything starts
+            programs.command(name, settings.monitoring)
+    if free_ports:
+        settings = _with_free_ports(settings)
     before = read_platform(settings.home)
     if before is not None:
-        if all(health(before, settings).values()):
+        found = health(before, settings)
+        wanted = programs.NAMES if settings.monitoring is not None else ()
+        if all(found.values()) and found.keys() >= set(wanted):
             return before, True
+        if all(found[name] for name in CORE):
+            return _renew_monitoring(settings, environ, before), False
         _stop_all(settings.home, before)
-    if free_ports:
-        settings = replace(
-            settings, prefect_port=processes.free_port(), mlflow_port=processes.free_port()
-        )
-    _check_ports(settings)
+    _check_ports(_core_ports(settings) | _monitoring_ports(settings))
     if not (settings.project / "prefect.yaml").is_file():
         raise SettingsError(
             "there is no prefect.yaml", where=str(settings.project), next_step="give --project DIR"
@@ -303,23 +306,63 @@ def up(
         (settings.home / folder).mkdir(parents=True, exist_ok=True)
     starter = _Starter(settings, environ)
     try:
-        _start_all(starter)
+        _start_core(starter)
+        _start_monitoring(starter)
     except BaseException:  # also Ctrl-C: the processes have sessions of their own
         _stop_all(settings.home, starter.platform)
         raise
     return starter.platform, False
 
 
+def _with_free_ports(settings: Settings) -> Settings:
+    ports = {name: processes.free_port() for name in ("prefect_port", "mlflow_port")}
+    if settings.monitoring is not None:
+        found = {f"{name}_port": processes.free_port() for name in programs.NAMES}
+        ports["monitoring"] = replace(settings.monitoring, **found)
+    return replace(settings, **ports)
+
+
+def _renew_monitoring(settings: Settings, environ: Mapping[str, str], before: Platform) -> Platform:
+    """Start what watches beside the healthy rest, whose runs go on; the old ones are stopped."""
+    watching = [started for started in before.started if started.name in programs.NAMES]
+    programs.stop(watching)
+    rest = tuple(started for started in before.started if started not in watching)
+    core = replace(before, started=rest, prometheus_port=0, alertmanager_port=0)
+    _write_platform(settings.home, core)
+    starter = _Starter(located(settings, core), environ, core)
+    _check_ports(_monitoring_ports(settings))
+    try:
+        _start_monitoring(starter)
+    except BaseException:
+        programs.stop([s for s in starter.platform.started if s.name in programs.NAMES])
+        _write_platform(settings.home, core)
+        raise
+    return starter.platform
+
+
 def located(settings: Settings, platform: Platform | None) -> Settings:
     """The settings with the ports that the platform really took."""
     if platform is None:
         return settings
-    return replace(settings, prefect_port=platform.prefect_port, mlflow_port=platform.mlflow_port)
+    monitoring = settings.monitoring
+    if platform.prometheus_port:
+        monitoring = replace(
+            monitoring or Monitoring(settings.home / "monitoring", (), 0, 0),
+            prometheus_port=platform.prometheus_port,
+            alertmanager_port=platform.alertmanager_port,
+        )
+    return replace(
+        settings,
+        prefect_port=platform.prefect_port,
+        mlflow_port=platform.mlflow_port,
+        monitoring=monitoring,
+    )
 
 
 def health(platform: Platform, settings: Settings) -> dict[str, bool]:
-    """Whether each of the three does its work."""
-    found = {name: platform.find(name) for name in ("prefect", "mlflow", "worker")}
+    """Whether each process does its work; those of monitoring only if they were started."""
+    watching = [name for name in programs.NAMES if platform.find(name) is not None]
+    found = {name: platform.find(name) for name in (*CORE, *watching)}
     return {
         name: started is not None and is_healthy(started, located(settings, platform))
         for name, started in found.items()

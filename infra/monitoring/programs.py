@@ -173,7 +173,7 @@ def command(name: str, monitoring: Monitoring) -> list[str]:
             next_step="apt-get install --no-install-recommends prometheus prometheus-alertmanager,"
             " or leave monitoring off",
         )
-    folder = monitoring.folder
+    folder = monitoring.folder.absolute()
     data = folder / f"{name}-data"
     if name == PROMETHEUS:
         return [

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from infra import processes, stack
+from infra.monitoring import programs
 
 pytestmark = pytest.mark.e2e
 PROJECT = Path(__file__).resolve().parents[2]
@@ -131,12 +132,36 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     assert "already up" in second.stdout
     assert _last_object(second)["pids"] == report["pids"]
     assert commands.run("status").returncode == 0
+    if programs.are_installed():
+        _monitoring_joins_what_runs(commands, report["pids"])
 
     assert "stopped: prefect, mlflow, worker" in commands.run("down").stdout
     assert _processes_of(commands.home) == []
     assert not (commands.home / "platform.json").exists()
     assert commands.run("status").returncode == 1
     assert commands.run("down").returncode == 0
+
+
+def _monitoring_joins_what_runs(commands: Commands, pids: object) -> None:
+    """Prometheus and Alertmanager start beside the rest, and again when one was lost."""
+    joined = _last_object(commands.run("up", "--free-ports", "--monitoring", "--json"))
+    found = joined["pids"]
+    assert isinstance(found, dict)
+    watching = [found.pop(name) for name in programs.NAMES]
+    assert found == pids
+    assert joined["running"] is True
+    assert processes.read_url(f"{joined['prometheus_url']}/api/v1/rules") is not None
+    assert processes.read_url(f"{joined['alertmanager_url']}/api/v2/status") is not None
+    assert "already up" in commands.run("up", "--monitoring").stdout
+
+    psutil.Process(watching[0]).kill()
+    assert commands.run("status").returncode == 1
+    renewed = _last_object(commands.run("up", "--free-ports", "--monitoring", "--json"))
+    assert renewed["running"] is True
+    again = renewed["pids"]
+    assert isinstance(again, dict)
+    assert {name: again[name] for name in found} == pids
+    assert not set(watching) & {again[name] for name in programs.NAMES}
 
 
 def test_a_run_that_down_cut_off_gives_its_turn_back(commands: Commands) -> None:
