@@ -28,11 +28,11 @@ def documented_fields(found: DriftVerdict) -> dict[str, Any]:
 
 def _evidence(column: ColumnDrift) -> dict[str, Any]:
     return {
-        "ks_statistic": column.effect,
+        "ks_statistic": column.effects.distance,
         "p_value": column.p_value,
         "adjusted_p_value": column.adjusted_p_value,
         "test": column.test,
         "statistic": column.statistic,
-        "missing_effect": column.missing_effect,
-        "missing_p_value": column.missing_p_value,
+        "strongest": column.strongest,
+        "missing_effect": column.effects.missing,
     }

@@ -11,7 +11,8 @@ from fedchurn.drift.check import check_histograms
 from fedchurn.drift.documented_fields import documented_fields
 from fedchurn.drift.online import check_online
 from fedchurn.drift.reference import DriftReference, read_reference
-from fedchurn.drift.verdict import DriftVerdict
+from fedchurn.loop.watching import client_windows, performance
+from fedchurn.loop.watching.evidence import Evidence
 from fedchurn.loop.watching.places import Claim
 from fedchurn.loop.watching.report import Shown, report_page
 from fedchurn.loop.watching.survey import Survey, Watched, counted
@@ -40,7 +41,12 @@ class Judged:
 
 
 def judge(
-    claim: Claim, release: Release, folder: Path, found: Survey, earlier: Sequence[WindowLine]
+    claim: Claim,
+    release: Release,
+    folder: Path,
+    found: Survey,
+    earlier: Sequence[WindowLine],
+    by_labels: Mapping[str, Any] | None = None,
 ) -> Judged:
     """The verdict on a claimed window; equal arguments give an equal verdict.
 
@@ -50,6 +56,7 @@ def judge(
         folder: of the prediction log.
         found: survey of the claimed range.
         earlier: windows before it, oldest first.
+        by_labels: what mature labels say of the release (``performance.look_at_labels``).
 
     Raises:
         IntegrityError: the release has no reference.
@@ -59,42 +66,60 @@ def judge(
     watched = Watched(claim.contract, claim.release_id)
     clients = list(release.reference.get("clients", ()))
     window = gather(counted(folder, watched, found), release.contract, reference, clients)
-    verdict = _verdict(claim, reference, window, earlier)
-    record = _record(claim, release, found, window, verdict)
+    evidence = _evidence(claim, release, reference, window, earlier, by_labels)
+    record = {
+        **_facts(claim, release),
+        **_counts(found, window),
+        **evidence.to_dict(),
+        "summary": summary(evidence, window.all.num_rows),
+    }
     shown = Shown(
         record=record,
-        found=verdict,
+        found=evidence.drift,
         reference=reference,
         histograms=window.all.histograms,
         labels=release.reference.get("labels", {}),
         earlier=earlier,
+        clients=client_windows.page_part(evidence.clients),
+        performance=performance.page_part(evidence.estimated, by_labels),
     )
-    return Judged(record, _told(record, verdict), report_page(shown))
+    return Judged(record, _told(record, evidence), report_page(shown))
 
 
-def _verdict(
-    claim: Claim, reference: DriftReference, window: Window, earlier: Sequence[WindowLine]
-) -> DriftVerdict:
+def _evidence(
+    claim: Claim,
+    release: Release,
+    reference: DriftReference,
+    window: Window,
+    earlier: Sequence[WindowLine],
+    by_labels: Mapping[str, Any] | None,
+) -> Evidence:
     histograms, num_rows = window.all.histograms, window.all.num_rows
     if claim.rule == "online":
-        return check_online(reference, histograms, num_rows)
+        return Evidence(check_online(reference, histograms, num_rows))
     flags = [one.flagged for one in earlier]
-    return check_histograms(reference, histograms, num_rows, earlier=flags)
+    return Evidence(
+        check_histograms(reference, histograms, num_rows, earlier=flags),
+        client_windows.judge_by_client(release, window, earlier),
+        performance.estimate(window, release),
+        by_labels,
+    )
 
 
-def _told(record: Mapping[str, Any], verdict: DriftVerdict) -> dict[str, Any]:
-    names = ("release", "window_id", "made_by", "summary", "evidence", "clients")
+def _told(record: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
+    names = (
+        *("release", "window_id", "made_by", "summary", "evidence"),
+        *("clients", "extent", "estimated", "decay"),
+    )
     return {
-        **documented_fields(verdict),
+        **documented_fields(evidence.drift),
         **{name: record[name] for name in names},
+        "overall": record["verdict"],
         "timestamp": record["time"],
     }
 
 
-def _record(
-    claim: Claim, release: Release, found: Survey, window: Window, verdict: DriftVerdict
-) -> dict[str, Any]:
-    alarming = verdict.drifted or verdict.warned
+def _facts(claim: Claim, release: Release) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "window_id": claim.window_id,
@@ -105,6 +130,11 @@ def _record(
         "version": claim.version,
         "is_sample": release.card.is_sample,
         "read": {file: list(ends) for file, ends in sorted(claim.read.items())},
+    }
+
+
+def _counts(found: Survey, window: Window) -> dict[str, Any]:
+    return {
         "first_prediction": time_text(found.first_seconds),
         "last_prediction": time_text(found.last_seconds),
         "num_predictions": found.num_rows,
@@ -113,12 +143,4 @@ def _record(
         "models_used": dict(window.models_used),
         "others": dict(found.others),
         "num_torn": found.num_torn,
-        "verdict": str(verdict.verdict),
-        "evidence": list(dict.fromkeys(str(column.subject) for column in alarming)),
-        "summary": summary(verdict, window.all.num_rows),
-        "flagged": list(verdict.flagged),
-        "warned": [column.column for column in verdict.warned],
-        "drifted": [column.column for column in verdict.drifted],
-        "clients": [],
-        "drift": verdict.to_dict(),
     }

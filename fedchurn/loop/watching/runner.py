@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.drift.online import MIN_ROWS, WINDOW_ROWS
+from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.loop.one_run import one_run
 from fedchurn.loop.production import contract_name
 from fedchurn.loop.watching.judge import judge
+from fedchurn.loop.watching.performance import look_at_labels, verdict_by_labels
 from fedchurn.loop.watching.places import (
     Claim,
     drop_claim,
@@ -32,7 +34,6 @@ from fedchurn.loop.watching.places import (
 from fedchurn.loop.watching.survey import Survey, Watched, survey
 from fedchurn.loop.watching.triggers import add_trigger
 from fedchurn.loop.watching.verdicts import (
-    WindowLine,
     journal_window,
     open_verdicts,
     read_window_line,
@@ -112,16 +113,28 @@ def check_drift(settings: Settings, *, wait_seconds: float = 0.0) -> Record:
     """
     windows: list[Record] = []
     with one_run(settings, wait_seconds=wait_seconds, work=WORK):
-        while len(windows) < MAX_WINDOWS and (window := judge_window(settings)):
+        by_labels = judge_labels(settings)
+        while len(windows) < MAX_WINDOWS and (window := judge_window(settings, by_labels)):
             finish_window(settings, window)
             windows.append(window)
-        return run_result(settings, windows)
+        return run_result(settings, windows, by_labels)
 
 
-def judge_window(settings: Settings) -> Record | None:
+def judge_labels(settings: Settings) -> Record:
+    """What mature labels say of the release in production; see ``performance.look_at_labels``."""
+    serving = site_of(settings).serving
+    wanted = chosen_release(serving)
+    return look_at_labels(serving, _release(wanted.folder, wanted.release_id))
+
+
+def judge_window(settings: Settings, by_labels: Mapping[str, Any] | None = None) -> Record | None:
     """Claim the next window, or go on with a claimed one, and judge it; the caller holds the lock.
 
     All is kept before this returns, but the window stays claimed until ``finish_window``.
+
+    Args:
+        settings: of the run.
+        by_labels: from ``judge_labels``.
 
     Returns:
         its record, or None when too few customers wait.
@@ -131,8 +144,10 @@ def judge_window(settings: Settings) -> Record | None:
     if claimed is None:
         return None
     claim, release, found = claimed
-    record, told = kept_window(site.watch, claim, lambda: _judged(site, claim, release, found))
-    journal_window(site.watch, _line(record))
+    known = by_labels if by_labels and by_labels["release"] == claim.release_id else None
+    kept = kept_window(site.watch, claim, lambda: _judged(site, claim, release, found, known))
+    record, told = kept
+    journal_window(site.watch, read_window_line(record))
     write_newest(site.serving.service_folder, told, durable=True)
     add_trigger(site.serving.home, record)
     return record
@@ -147,24 +162,29 @@ def finish_window(settings: Settings, record: Mapping[str, Any]) -> None:
     forget_old_windows(site.watch)
 
 
-def run_result(settings: Settings, windows: list[Record]) -> Record:
+def run_result(
+    settings: Settings, windows: list[Record], by_labels: Mapping[str, Any] | None = None
+) -> Record:
     """What a run has found; also kept for the service, as a sign of life.
 
     Returns:
         ``outcome`` (``too_few_rows``, ``none``, ``warning`` or ``drift``), ``summary``, ``time``,
-        ``contract``, and ``windows``: their records.
+        ``contract``, ``release``, ``decay`` (or None), and ``windows``: their records.
     """
     site = site_of(settings)
-    worst = max((w["verdict"] for w in windows), key=_RANK.index, default="too_few_rows")
-    telling = [w["summary"] for w in windows if w["verdict"] == worst]
+    told = [(str(window["verdict"]), str(window["summary"])) for window in windows]
+    told = told or [_without_window(site, by_labels)]
+    outcome, summary = max(told, key=lambda one: _RANK.index(one[0]))
     result: Record = {
-        "outcome": worst,
-        "summary": telling[-1] if telling else _too_few(site),
+        "outcome": outcome,
+        "summary": summary,
         "time": time_text(time.time()),
         "contract": site.contract,
+        "release": by_labels["release"] if by_labels else None,
+        "decay": by_labels["decay"] if by_labels else None,
     }
-    told = {**result, "windows": [window["window_id"] for window in windows]}
-    write_last_run(site.watch, told)
+    names = [window["window_id"] for window in windows]
+    write_last_run(site.watch, {**result, "windows": names})
     return {**result, "windows": windows}
 
 
@@ -217,24 +237,31 @@ def _release(folder: Path, release_id: str | None) -> Release:
 
 
 def _judged(
-    site: Site, claim: Claim, release: Release, found: Survey
+    site: Site,
+    claim: Claim,
+    release: Release,
+    found: Survey,
+    by_labels: Mapping[str, Any] | None,
 ) -> tuple[Record, Record, str]:
     lines = open_verdicts(site.watch).lines()
     earlier = windows_before(lines, claim.release_id, claim.window_id, MAX_HISTORY)
-    judged = judge(claim, release, site.serving.predictions_folder, found, earlier)
+    folder = site.serving.predictions_folder
+    judged = judge(claim, release, folder, found, earlier, by_labels)
     return judged.record, judged.told, judged.page
-
-
-def _line(record: Mapping[str, Any]) -> WindowLine:
-    return read_window_line(record)
 
 
 def _log_files(site: Site) -> set[str]:
     return {path.name for path in log_paths(site.serving.predictions_folder, KIND)}
 
 
-def _too_few(site: Site) -> str:
-    return (
+def _without_window(site: Site, by_labels: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Outcome and summary of a run in which too few customers waited."""
+    waiting = (
         f"Fewer than {site.min_rows} customers were predicted since the last window; their"
         " predictions wait for more."
     )
+    by = verdict_by_labels(by_labels)
+    if by_labels is None or by is Verdict.NONE:
+        return str(Verdict.TOO_FEW_ROWS), waiting
+    decay = by_labels["decay"]
+    return str(by), f"{decay['summary']}, by {decay['num_labels']} mature labels. {waiting}"

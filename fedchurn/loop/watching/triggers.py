@@ -11,11 +11,11 @@ from fedchurn.retraining.inbox import TriggerInbox
 from fedchurn.retraining.places import inbox_folder
 from fedchurn.retraining.trigger import Source, Trigger
 
-PERFORMANCE = "performance"
-
 
 def add_trigger(home: Path, record: Mapping[str, Any]) -> bool:
-    """Put the window's trigger into the inbox, if it has drifted and is not there yet.
+    """Put the window's trigger into the inbox, if columns drifted and it is not there yet.
+
+    Decay has a trigger of its own (``performance.look_at_labels``).
 
     Returns:
         whether it is new.
@@ -23,16 +23,15 @@ def add_trigger(home: Path, record: Mapping[str, Any]) -> bool:
     Raises:
         RetrainingError: the disk does not take it.
     """
-    if record["verdict"] != Verdict.DRIFT:
+    if record["drift"]["verdict"] != Verdict.DRIFT:
         return False
     return TriggerInbox(inbox_folder(home, record["contract"])).add(_trigger(record))
 
 
 def _trigger(record: Mapping[str, Any]) -> Trigger:
-    by_labels_only = list(record["evidence"]) == [PERFORMANCE]
     return Trigger(
         key=f"window-{record['window_id']}",
-        source=Source.DECAY if by_labels_only else Source.DRIFT,
+        source=Source.DRIFT,
         time=record["time"],
         summary=record["summary"],
         release_id=record["release"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class WindowLine:
         evidence: what speaks for it: values of ``Subject``, ``performance``.
         summary: the verdict in one sentence.
         flagged, warned, drifted: columns.
-        clients: clients that drifted.
+        clients: clients that are named.
+        client_flags: flagged columns by client, where there are any.
         num_customers: how many were looked at.
         report_path: the report.
     """
@@ -48,6 +49,7 @@ class WindowLine:
     warned: tuple[str, ...]
     drifted: tuple[str, ...]
     clients: tuple[str, ...]
+    client_flags: Mapping[str, Sequence[str]]
     num_customers: int
     report_path: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN, DriftVerdict, Verdict
+from fedchurn.loop.watching.evidence import Evidence
 
 _OWN_NAMES = {
     SCORE_COLUMN: "the churn probability",
@@ -13,8 +14,19 @@ _OWN_NAMES = {
 _MAX_NAMED = 5
 
 
-def summary(found: DriftVerdict, num_customers: int) -> str:
-    """The verdict in one sentence."""
+def summary(evidence: Evidence, num_customers: int) -> str:
+    """The verdict in a sentence, and one more for each other kind of evidence."""
+    said = [of_columns(evidence.drift, num_customers)]
+    if evidence.clients is not None and evidence.clients.named:
+        said.append(evidence.clients.summary)
+    if evidence.by_labels is not None and evidence.verdict_by_labels is not Verdict.NONE:
+        decay = evidence.by_labels["decay"]
+        said.append(f"{decay['summary']}, by {decay['num_labels']} mature labels.".capitalize())
+    return " ".join(said)
+
+
+def of_columns(found: DriftVerdict, num_customers: int) -> str:
+    """What is said of columns, in one sentence."""
     of = f"{num_customers:,} customers"
     if found.verdict is Verdict.DRIFT:
         names = listed([column_name(column.column) for column in found.drifted])
@@ -23,7 +35,7 @@ def summary(found: DriftVerdict, num_customers: int) -> str:
         names = listed([column_name(column.column) for column in found.warned])
         return f"Warning in {of}: {names} may have changed; drift if it lasts."
     if found.verdict is Verdict.TOO_FEW_ROWS:
-        return f"{of[:1].upper()}{of[1:]} are too few for a verdict."
+        return f"{of} are too few for a verdict."
     return f"No drift in {of}: {len(found.columns)} columns look like the training rows."
 
 
