@@ -55,7 +55,7 @@ def labelled_rows(
     Only rows that are still logged: without values there is nothing to train on. A customer who was
     scored and labelled several times is there several times.
 
-    Memory grows with the labels, not with the log; the log is read once, 0.3 million lines a
+    Memory grows with the labels, not with the log; the log is read once, 0.2 million lines a
     second.
 
     Args:

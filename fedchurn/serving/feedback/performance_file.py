@@ -1,0 +1,38 @@
+"""``performance.json``: the last performance record, there whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fedchurn.serving.feedback.performance_record import FORMAT, PerformanceRecord
+from fedchurn.serving.reload.files import read_record, write_record
+
+FILE = "performance.json"
+
+
+def write_performance(service_folder: Path, record: PerformanceRecord) -> Path:
+    """Replace ``performance.json`` in one step; several processes may do so at once.
+
+    Raises:
+        ReleaseError: the operating system refused; the old one stays.
+    """
+    path = service_folder / FILE
+    write_record(path, record.to_dict())
+    return path
+
+
+def read_performance(service_folder: Path, release_id: str | None = None) -> dict[str, Any] | None:
+    """The last record, or None: there is none, it cannot be read, or it is about another release.
+
+    Args:
+        service_folder: where the service keeps its files.
+        release_id: the release that is asked about; any by default.
+    """
+    try:
+        found = read_record(service_folder / FILE)
+    except ValueError:
+        return None
+    if found is None or found.get("format") != FORMAT:
+        return None
+    return found if release_id in (None, found.get("release")) else None
