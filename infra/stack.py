@@ -315,11 +315,12 @@ def up(
 
 
 def _with_free_ports(settings: Settings) -> Settings:
-    ports = {name: processes.free_port() for name in ("prefect_port", "mlflow_port")}
-    if settings.monitoring is not None:
-        found = {f"{name}_port": processes.free_port() for name in programs.NAMES}
-        ports["monitoring"] = replace(settings.monitoring, **found)
-    return replace(settings, **ports)
+    prefect, mlflow, *watching = processes.free_ports(4)
+    monitoring = settings.monitoring
+    if monitoring is not None:
+        prometheus, alertmanager = watching
+        monitoring = replace(monitoring, prometheus_port=prometheus, alertmanager_port=alertmanager)
+    return replace(settings, prefect_port=prefect, mlflow_port=mlflow, monitoring=monitoring)
 
 
 def _renew_monitoring(settings: Settings, environ: Mapping[str, str], before: Platform) -> Platform:

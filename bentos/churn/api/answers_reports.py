@@ -29,6 +29,9 @@ class DriftStatus(Struct, kw_only=True):
     last_check: str | None
     num_alerts_received: Annotated[int, Meta(ge=0, description="beginnings and ends, each once")]
     verdict: _Verdict
+    retraining: Annotated[
+        dict[str, Any] | None, Meta(description="the newest decision about a retrain, and why")
+    ]
     timestamp: Time
 
 

@@ -89,6 +89,10 @@ class Alerts(Protocol):
     def num_received(self) -> int:
         """Alerts that were ever kept."""
 
+    @property
+    def newest_decision(self) -> Mapping[str, Any] | None:
+        """What was decided last about a retrain; JSON-ready."""
+
     def take(self, message: Mapping[str, Any]) -> AlertsTaken:
         """Keep what is new, on disk, and make triggers of what asks for a retrain; blocking.
 

@@ -179,8 +179,14 @@ def _drift_status(parts: ApiParts) -> DriftStatus:
         last_check=found.get("last_check"),
         num_alerts_received=parts.alerts.num_received,
         verdict=found.get("verdict"),
+        retraining=_newest_decision(parts),
         timestamp=time_text(time.time()),
     )
+
+
+def _newest_decision(parts: ApiParts) -> dict[str, Any] | None:
+    newest = parts.alerts.newest_decision
+    return None if newest is None else dict(newest)
 
 
 def _check_drift(parts: ApiParts) -> DriftCheck:

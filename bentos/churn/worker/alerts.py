@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from bentos.churn.api.parts import AlertsTaken
 from fedchurn.retraining.inbox import TriggerInbox
-from fedchurn.retraining.places import inbox_folder, retraining_folder
+from fedchurn.retraining.journal_watch import JournalWatch, RetrainingSeen
+from fedchurn.retraining.places import inbox_folder, journal_path, retraining_folder
 from fedchurn.retraining.prefect_requests import RetrainRequests
 from fedchurn.retraining.trigger import triggers_from_alerts
 from fedchurn.serving.alerts.alert_journal import AlertJournal
@@ -25,7 +26,7 @@ class AlertSeries(Protocol):
 
     def add(self, num_firing: int, num_resolved: int, num_duplicates: int) -> None: ...
 
-    def watch_waiting(self, read: Callable[[], int]) -> None: ...
+    def watch(self, waiting: Callable[[], int], decided: Callable[[], RetrainingSeen]) -> None: ...
 
 
 class Alerts:
@@ -44,7 +45,8 @@ class Alerts:
         self._max_waiting = max_waiting
         self._journal = AlertJournal(settings.service_folder / "alerts")
         self._inbox = TriggerInbox(inbox_folder(home, contract))
-        series.watch_waiting(lambda: self._inbox.num_waiting)
+        self._decided = JournalWatch(journal_path(home, contract))
+        series.watch(lambda: self._inbox.num_waiting, self._decided.look)
         self._requests = RetrainRequests(
             retraining_folder(home, contract),
             contract,
@@ -56,6 +58,11 @@ class Alerts:
     def num_received(self) -> int:
         """Alerts that were ever kept, whichever worker took them."""
         return self._journal.num_received
+
+    @property
+    def newest_decision(self) -> Mapping[str, Any] | None:
+        """What was decided last about a retrain (``journal_watch.RetrainingSeen.newest``)."""
+        return self._decided.look().newest
 
     def take(self, message: Mapping[str, Any]) -> AlertsTaken:
         """Make triggers of alerts that ask for them, keep all that are new, then ask Prefect.

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from bentos.churn.worker.alerts import Alerts
 from fedchurn.errors import FedchurnError
 from fedchurn.retraining.asking import claim_asking
 from fedchurn.retraining.inbox import TriggerInbox
-from fedchurn.retraining.places import inbox_folder, retraining_folder
+from fedchurn.retraining.journal import RetrainJournal
+from fedchurn.retraining.places import inbox_folder, journal_path, retraining_folder
 from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
 from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.bentos.shipped import Api, shipped_api
+from tests.unit.retraining.test_journal_watch import TIME, decision, outcome
 
 START = "2026-03-01T11:59:00.123456789Z"
 
@@ -171,6 +174,24 @@ def test_alerts_are_counted(place: Place) -> None:
     assert registry.get_sample_value("fedchurn_retraining_triggers_waiting") == 2
 
 
+def test_what_was_decided_is_shown(place: Place) -> None:
+    registry = CollectorRegistry()
+    series = AlertSeries(Families(registry))
+    worker = Alerts(place.settings, series)
+    decided = {"outcome": "retrain"}
+    assert registry.get_sample_value("fedchurn_retraining_decisions", decided) == 0
+    journal = RetrainJournal(journal_path(place.home, "ecommerce"))
+    journal.append(decision("skip"), decision("retrain", "run 1"), outcome("run 1", "failed"))
+    series.refresh()
+    found = registry.get_sample_value
+    assert found("fedchurn_retraining_decisions", decided) == 1
+    assert found("fedchurn_retraining_runs", {"outcome": "failed"}) == 1
+    at = found("fedchurn_retraining_last_decision_timestamp_seconds")
+    assert at == datetime.fromisoformat(TIME).timestamp()
+    assert worker.newest_decision is not None
+    assert worker.newest_decision["run_outcome"] == "failed"
+
+
 class Prefect:
     """Just enough of Prefect's API; what it was asked is kept."""
 
@@ -292,7 +313,8 @@ def test_the_answer_says_what_became_of_the_message(api: Api) -> None:
     assert answer.pop("timestamp")
     expected = {"status": "received", "num_alerts": 2, "num_new": 2}
     assert answer == {**expected, "num_duplicates": 0, "num_triggers": 1}
-    assert api.get("/drift-status").json()["num_alerts_received"] == 2
+    told = api.get("/drift-status").json()
+    assert (told["num_alerts_received"], told["retraining"]) == (2, None)
 
 
 def test_a_storm_does_not_hold_up_other_answers(api: Api) -> None:
@@ -301,6 +323,7 @@ def test_a_storm_does_not_hold_up_other_answers(api: Api) -> None:
 
     class Slow:
         num_received = 0
+        newest_decision = None
 
         def take(self, _: Any) -> AlertsTaken:
             begun.set()

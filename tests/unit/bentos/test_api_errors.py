@@ -214,6 +214,7 @@ def test_a_fault_of_ours_is_told_without_its_words(
 def test_a_disk_that_takes_nothing_is_503(api: Api) -> None:
     class Full:
         num_received = 0
+        newest_decision = None
 
         def take(self, _: Any) -> None:
             raise ReleaseError("the alert cannot be kept: disk full", next_step="make room")
