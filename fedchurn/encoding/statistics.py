@@ -2,10 +2,10 @@
 
 A client reports sums, counts and histograms over ranges that the contract fixes; no reported cell
 stands for fewer than ``min_cell_rows`` rows (k), and none can be found by subtraction. Number
-histograms merge neighbouring cells until each group reaches k and spread the group evenly; fewer
-than k missing values are reported as the median. A label, an unknown or a missing category held by
-fewer than k rows is counted with the most common label. ``low`` and ``high`` are means of the k
-smallest and k largest values. k counts rows: copies of one customer count each.
+histograms merge neighbouring cells below k until each group reaches k and spread the group evenly;
+fewer than k missing values are reported as the median. A label, an unknown or a missing category
+held by fewer than k rows is counted with the most common label. ``low`` and ``high`` are means of
+the k smallest and k largest values. k counts rows: copies of one customer count each.
 """
 
 from __future__ import annotations
@@ -184,31 +184,45 @@ def _number_sums(values: FloatArray, edges: FloatArray, min_cell_rows: int) -> N
 
 
 def merge_small_cells(counts: NDArray[np.integer], min_cell_rows: int) -> FloatArray:
-    """Cells grouped from the left until each group holds k rows, spread evenly over the group.
+    """Cells of which each stands for k rows or more, with the same total.
 
-    The total is kept unless it is below k, when nothing is reported.
+    Cells of k rows stay as they are. Between them, neighbours are grouped from the left until each
+    group holds k rows, spread evenly over the group; where all of them together do not, they count
+    in the cell before. The total is kept unless it is below k, when nothing is reported.
 
-    >>> merge_small_cells(np.array([4, 1, 0, 9]), 5).tolist()
-    [2.5, 2.5, 0.0, 9.0]
+    >>> merge_small_cells(np.array([4, 1, 0, 9, 2]), 5).tolist()
+    [2.5, 2.5, 0.0, 11.0, 0.0]
     """
-    result = np.zeros(len(counts))
+    result = np.where(counts >= min_cell_rows, counts, 0).astype(np.float64)
     if counts.sum() < min_cell_rows:
         return result
+    borders = np.flatnonzero(counts >= min_cell_rows).tolist()
+    for begin, end in zip([-1, *borders], [*borders, len(counts)], strict=True):
+        cells = begin + 1 + np.flatnonzero(counts[begin + 1 : end])
+        groups = _groups(cells.tolist(), counts, min_cell_rows)
+        if not groups:
+            result[begin if begin >= 0 else end] += counts[cells].sum() if len(cells) else 0
+        for group in groups:
+            # Even spread over the span hides which of its cells held the few rows.
+            span = range(group[0], group[-1] + 1)
+            result[list(span)] = counts[group].sum() / len(span)
+    return result
+
+
+def _groups(cells: list[int], counts: NDArray[np.integer], min_cell_rows: int) -> list[list[int]]:
+    """Neighbours grouped from the left, the rest with the last group; none if all are below k."""
     groups: list[list[int]] = [[]]
     held = 0
-    for cell in np.flatnonzero(counts).tolist():
+    for cell in cells:
         groups[-1].append(cell)
         held += int(counts[cell])
         if held >= min_cell_rows:
             groups.append([])
             held = 0
     rest = groups.pop()
-    groups[-1] += rest
-    for group in groups:
-        # Even spread over the span hides which of its cells held the few rows.
-        span = range(group[0], group[-1] + 1) if len(group) > 1 else group
-        result[list(span)] = counts[group].sum() / len(span)
-    return result
+    if groups:
+        groups[-1] += rest
+    return groups
 
 
 def _category_counts(

@@ -23,6 +23,11 @@ def test_small_neighbours_are_merged_and_their_total_is_kept() -> None:
     assert merged.tolist() == [2.5, 2.5, 0.0, 9.0]
 
 
+def test_a_cell_of_many_rows_is_not_spread_over_its_rare_neighbours() -> None:
+    merged = merge_small_cells(np.array([1, 200, 0, 3, 3, 90, 0, 2]), 5)
+    assert merged.tolist() == [0.0, 201.0, 0.0, 3.0, 3.0, 92.0, 0.0, 0.0]
+
+
 def test_fewer_than_k_rows_are_not_reported_at_all() -> None:
     assert merge_small_cells(np.array([2, 0, 2]), 5).tolist() == [0.0, 0.0, 0.0]
 
