@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fedchurn.learning.recipe import Recipe
 from fedchurn.registry.policy import PromotionPolicy
+from fedchurn.retraining.policy import RetrainPolicy
 
 
 class _Record(BaseModel):
@@ -163,6 +164,29 @@ class DriftSettings(_Record):
     log_folder: Path | None = None
 
 
+class FeedbackSettings(_Record):
+    """Which labels count, and when a drop of live figures is called decay.
+
+    Attributes:
+        maturity_days: a label counts when its prediction is at least this old. Churners are seen at
+            once and loyal customers only when this time is over, so younger labels would be mostly
+            churn.
+        window_days: mature predictions of so many days count.
+        min_labels: fewer customers with a mature label get no verdict.
+        min_figure_labels: fewer get no figures either.
+        min_drop: smallest drop of accuracy or AUC, or rise of the Brier score, worth a word.
+        false_alarms_per_year: decay that may be called in a year in which nothing decays, by the
+            runner's schedule (``drift.checks_per_day``).
+    """
+
+    maturity_days: float = Field(default=30.0, ge=0, le=3650)
+    window_days: float = Field(default=90.0, gt=0, le=3650)
+    min_labels: int = Field(default=100, ge=10)
+    min_figure_labels: int = Field(default=30, ge=1)
+    min_drop: float = Field(default=0.02, ge=0, lt=1)
+    false_alarms_per_year: float = Field(default=1.0, gt=0)
+
+
 class Settings(_Record):
     """See the module docstring.
 
@@ -188,6 +212,8 @@ class Settings(_Record):
     promotion: PromotionPolicy = PromotionPolicy()
     packaging: PackagingSettings = PackagingSettings()
     drift: DriftSettings = DriftSettings()
+    retraining: RetrainPolicy = RetrainPolicy()
+    feedback: FeedbackSettings = FeedbackSettings()
 
     @property
     def tracking_uri(self) -> str:
@@ -204,7 +230,9 @@ class Settings(_Record):
 
     def published(self) -> dict[str, Any]:
         """JSON-ready settings of the model, without places of this machine: for cards."""
-        beside: dict[str, Any] = dict.fromkeys(("home", "tracking", "packaging"), True)
+        beside: dict[str, Any] = dict.fromkeys(
+            ("home", "tracking", "packaging", "retraining", "feedback"), True
+        )
         beside["drift"] = {"log_folder"}
         plain = self.model_dump(mode="json", exclude=beside)
         plain["data"] = {

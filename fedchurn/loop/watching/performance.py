@@ -13,6 +13,7 @@ from fedchurn.drift.estimated_performance import estimate_performance
 from fedchurn.drift.held_out import effective_fraction
 from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import IntegrityError
+from fedchurn.loop.watching.performance_rules import decay_rule, performance_rule
 from fedchurn.loop.watching.window import Window
 from fedchurn.release.load import Release
 from fedchurn.retraining.inbox import TriggerInbox
@@ -21,6 +22,7 @@ from fedchurn.retraining.trigger import Source, Trigger
 from fedchurn.serving.feedback.performance_file import write_performance
 from fedchurn.serving.feedback.performance_record import performance_record
 from fedchurn.serving.serving_settings import ServingSettings
+from fedchurn.settings import Settings
 
 Record = dict[str, Any]
 
@@ -34,7 +36,7 @@ _MEANINGS = {
 }
 
 
-def look_at_labels(serving: ServingSettings, release: Release) -> Record:
+def look_at_labels(settings: Settings, serving: ServingSettings, release: Release) -> Record:
     """Judge the release by its mature labels, and tell the service (``performance.json``).
 
     Decay asks for a retrain, once per state of the labels.
@@ -44,7 +46,12 @@ def look_at_labels(serving: ServingSettings, release: Release) -> Record:
         ReleaseError, RetrainingError: the disk refuses.
     """
     found = performance_record(
-        serving.predictions_folder, serving.feedback_folder, release, now_seconds=time.time()
+        serving.predictions_folder,
+        serving.feedback_folder,
+        release,
+        now_seconds=time.time(),
+        rule=performance_rule(settings.feedback),
+        decay_rule=decay_rule(settings),
     )
     write_performance(serving.service_folder, found)
     told = found.to_dict()

@@ -44,7 +44,7 @@ from fedchurn.release.load import Release, load_release
 from fedchurn.serving.drift_file import write_newest
 from fedchurn.serving.log.log_files import log_paths
 from fedchurn.serving.log.log_reader import KIND
-from fedchurn.serving.reload.release_source import chosen_release
+from fedchurn.serving.reload.release_source import chosen_release, pointer_path
 from fedchurn.serving.serving_settings import ServingSettings
 from fedchurn.serving.time_text import time_text
 from fedchurn.settings import Settings
@@ -99,6 +99,11 @@ def site_of(settings: Settings) -> Site:
     return Site(settings, serving, watch_folder(home, name))
 
 
+def has_production(settings: Settings) -> bool:
+    """Whether a release of the contract is in production."""
+    return pointer_path(site_of(settings).serving).is_file()
+
+
 def check_drift(settings: Settings, *, wait_seconds: float = 0.0) -> Record:
     """One run: judge all whole windows, up to ``MAX_WINDOWS``; one run at a time per contract.
 
@@ -124,7 +129,7 @@ def judge_labels(settings: Settings) -> Record:
     """What mature labels say of the release in production; see ``performance.look_at_labels``."""
     serving = site_of(settings).serving
     wanted = chosen_release(serving)
-    return look_at_labels(serving, _release(wanted.folder, wanted.release_id))
+    return look_at_labels(settings, serving, _release(wanted.folder, wanted.release_id))
 
 
 def judge_window(settings: Settings, by_labels: Mapping[str, Any] | None = None) -> Record | None:

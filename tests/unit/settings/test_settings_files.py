@@ -164,7 +164,7 @@ class TestMistakes:
         assert error.next_step == f"did you mean {meant!r}?"
 
     def test_a_key_like_nothing_is_answered_with_what_there_is(self) -> None:
-        assert "contract, data, evaluation" in refusal("zzz=1").next_step
+        assert "contract, data, drift, evaluation" in refusal("zzz=1").next_step
 
     @pytest.mark.parametrize(
         ("assignment", "what"),
