@@ -12,7 +12,7 @@ from fedchurn.registry.entry import Entry
 from fedchurn.registry.journal import Journal
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.registry.mlflow_registry import MlflowRegistry
-from fedchurn.registry.port import PRODUCTION
+from fedchurn.registry.port import PREVIOUS, PRODUCTION
 from fedchurn.registry.promoter import promote, rollback
 from fedchurn.registry.recovery import Act
 from fedchurn.settings import Settings
@@ -73,12 +73,16 @@ def promote_by_hand(settings: Settings, version: str, expect: str | None, note: 
 
 
 def rollback_production(settings: Settings, note: str) -> Entry:
-    """Put the version that was live before back into production.
+    """Put the version that was live before back into production; its release is verified first.
 
     Raises:
         PromotionError: there is no earlier version.
+        IntegrityError: its release is damaged; production stays.
     """
     registry = open_registry(settings)
+    before = registry.aliases().get(PREVIOUS)
+    if before is not None:
+        registry.fetch_release(before, releases_folder(settings))
     entry = rollback(registry, open_journal(settings), acting(note))
     point_service(settings, registry)
     return entry

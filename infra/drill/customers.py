@@ -10,6 +10,7 @@ from fedchurn.contract.schema import Column, Contract, Scenario
 from fedchurn.data.sample import generate_sample
 
 DRIFTED = "drill"
+BATCH_IDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,25 @@ class Customer:
 
 
 def customers(
-    contract: Contract, num_rows: int, seed: int, scenario: str | None = None
+    contract: Contract, num_rows: int, batch: int, scenario: str | None = None
 ) -> tuple[Customer, ...]:
     """Made-up customers, in an order that follows nothing.
 
     Args:
         contract: what a customer is.
         num_rows: how many.
-        seed: another seed, other customers.
+        batch: from 1; customers of two batches, and of the shipped sample, are different ones.
         scenario: a scenario of the contract, or None for customers as they always were.
     """
-    frame = generate_sample(contract, rows=num_rows, seed=seed, scenario=scenario)
-    frame = frame.sample(frac=1.0, random_state=seed)
-    return tuple(_customer(record, contract) for record in frame.to_dict("records"))
+    frame = generate_sample(contract, rows=num_rows, seed=batch, scenario=scenario)
+    frame = frame.sample(frac=1.0, random_state=batch)
+    return tuple(_customer(record, contract, batch) for record in frame.to_dict("records"))
 
 
-def _customer(record: Mapping[str, str], contract: Contract) -> Customer:
+def _customer(record: Mapping[str, str], contract: Contract, batch: int) -> Customer:
     row = {name: _value(record[name], column) for name, column in contract.columns.items()}
-    if contract.id is not None:
-        row[contract.id.column] = record[contract.id.column]
+    if contract.id is not None:  # of the sample: digits, which start anew in every sample
+        row[contract.id.column] = str(int(record[contract.id.column]) + batch * BATCH_IDS)
     return Customer(row, int(record[contract.target.column] == str(contract.target.positive)))
 
 

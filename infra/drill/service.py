@@ -23,21 +23,18 @@ NUM_ASKED = 24  # answers on new connections that are taken for "all workers wer
 
 @dataclass(frozen=True)
 class Keys:
-    """Who may call: the shop predicts, Prometheus reads, Alertmanager and feedback are admins."""
+    """Who may call: the shop predicts; Prometheus, Alertmanager and who tells truths are admins."""
 
     shop: str
-    monitoring: str
     admin: str
     entries: str
 
 
 def make_keys() -> Keys:
     """Fresh keys, and their entries for the service."""
-    shop = new_api_key("shop", ["predict"])
-    monitoring = new_api_key("monitoring", ["predict"])
-    admin = new_api_key("admin", ["admin"])
-    entries = ",".join(entry for _, entry in (shop, monitoring, admin))
-    return Keys(shop[0], monitoring[0], admin[0], entries)
+    shop, shop_entry = new_api_key("shop", ["predict"])
+    admin, admin_entry = new_api_key("admin", ["admin"])
+    return Keys(shop, admin, f"{shop_entry},{admin_entry}")
 
 
 class Service:

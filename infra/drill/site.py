@@ -112,6 +112,10 @@ class Site:
         self._started.append(started)
         return started
 
+    def keep(self, started: Sequence[Started]) -> None:
+        """Processes that somebody else started, to be stopped with the others."""
+        self._started.extend(started)
+
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
