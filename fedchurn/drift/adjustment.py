@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -18,10 +19,17 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """
     if not p_values:
         return []
-    order = np.argsort(p_values)
-    ranked = np.asarray(p_values, dtype=np.float64)[order]
-    scaled = ranked * len(ranked) / np.arange(1, len(ranked) + 1)
-    lowest = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
+    one = np.asarray([p_values], dtype=np.float64)
+    return [float(value) for value in benjamini_hochberg_rows(one)[0]]
+
+
+def benjamini_hochberg_rows(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same for many checks at once, (checks, columns)."""
+    num_columns = p_values.shape[1]
+    order = np.argsort(p_values, axis=1)
+    ranked = np.take_along_axis(p_values, order, axis=1)
+    scaled = ranked * num_columns / np.arange(1, num_columns + 1)
+    lowest = np.minimum.accumulate(scaled[:, ::-1], axis=1)[:, ::-1].clip(max=1.0)
     adjusted = np.empty_like(lowest)
-    adjusted[order] = lowest
-    return [float(value) for value in adjusted]
+    np.put_along_axis(adjusted, order, lowest, axis=1)
+    return adjusted

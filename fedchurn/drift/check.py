@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,20 +11,42 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
 from fedchurn.drift.adjustment import benjamini_hochberg
-from fedchurn.drift.permutation import (
-    EFFECTS,
-    STATISTICS,
-    Statistic,
-    bounded,
-    chi_squared,
-    group_cells,
-    p_value,
+from fedchurn.drift.deals import bounded, sequential_p_value, tail_bound
+from fedchurn.drift.effects import effects_between
+from fedchurn.drift.histogram import Histogram, add_histograms
+from fedchurn.drift.reference import DriftReference, ReferenceColumn
+from fedchurn.drift.statistics import PARTS, Parts, chi_squared, exponent, group_cells
+from fedchurn.drift.verdict import (
+    ColumnDrift,
+    ColumnTest,
+    DriftRule,
+    DriftVerdict,
+    Effects,
+    Verdict,
 )
-from fedchurn.drift.reference import DriftReference, Histogram, ReferenceColumn
-from fedchurn.drift.verdict import ColumnDrift, DriftRule, DriftVerdict, Verdict
 
-_SUSPICIOUS = 0.1  # first p-values above this are final
+FloatArray = NDArray[np.float64]
+Flags = Sequence[Collection[str]]  # columns that windows flagged, oldest window first
+
 _RANK = (Verdict.TOO_FEW_ROWS, Verdict.NONE, Verdict.WARNING, Verdict.DRIFT)
+
+
+@dataclass(frozen=True)
+class EarlierWindow:
+    """What a check needs to know of one before it, of the same release and of other rows.
+
+    Attributes:
+        flagged: columns that it warned of by itself.
+        num_rows: customers in it.
+        histograms: of its columns, over the reference's cells.
+    """
+
+    flagged: Collection[str]
+    num_rows: int
+    histograms: Mapping[str, Histogram]
+
+
+Earlier = Sequence[EarlierWindow]
 
 
 def check_rows(
@@ -33,20 +54,24 @@ def check_rows(
     columns: Columns,
     rule: DriftRule | None = None,
     *,
+    probabilities: FloatArray | None = None,
     left_out: Collection[str] = (),
+    earlier: Earlier = (),
 ) -> DriftVerdict:
-    """Compare n canonical rows with the reference; see ``check_histograms``.
+    """Compare n canonical rows of different customers with the reference; see ``check_histograms``.
 
     Args:
         reference: of the release that answers.
-        columns: at least the tested columns, n values each.
+        columns: the tested columns, n values each.
         rule: when a difference is called drift.
+        probabilities: churn probabilities of those rows that the released model scored.
         left_out: columns whose values were not kept, so that nothing can be said about them.
+        earlier: see ``check_histograms``.
     """
     num_rows = len(next(iter(columns.values()))) if columns else 0
-    kept = {one.name: one for one in reference.columns if one.name not in left_out}
-    histograms = {name: one.histogram_of(columns[name]) for name, one in kept.items()}
-    return check_histograms(reference, histograms, num_rows, rule)
+    kept = {name: values for name, values in columns.items() if name not in left_out}
+    window = reference.histograms_of(kept, probabilities)
+    return check_histograms(reference, window, num_rows, rule, earlier=earlier)
 
 
 def check_histograms(
@@ -54,128 +79,182 @@ def check_histograms(
     window: Mapping[str, Histogram],
     num_rows: int,
     rule: DriftRule | None = None,
+    *,
+    earlier: Earlier = (),
 ) -> DriftVerdict:
     """Compare the histograms of a window with the reference, column by column.
 
-    Values are compared where they are present, missing shares by themselves; a column's p-value is
-    the smaller of the two, doubled. Benjamini-Hochberg then adjusts for the number of columns, and
-    a column is called out only if its effect, too, is worth a word.
+    A column has one p-value: of its strongest part (``fedchurn.drift.statistics``), by dealing rows
+    anew. Benjamini-Hochberg then adjusts for the number of columns, and a column is called out only
+    if its effect, too, is worth a word.
 
     Args:
         reference: of the release that answers.
         window: histogram per tested column, over the reference's cells; columns that are not in
             it are left out.
-        num_rows: rows of the window.
-        rule: when a difference is called drift.
+        num_rows: rows of the window, each of another customer.
+        rule: when a difference is called drift; by default the reference's own for such a window.
+        earlier: windows before this one, oldest first; of the same release, and without rows of
+            this one.
     """
-    rule = rule or DriftRule()
+    rule = rule or reference.rule(num_rows)
     tested = [one for one in reference.columns if one.name in window]
     left_out = tuple(one.name for one in reference.columns if one.name not in window)
     facts = (reference.num_rows, num_rows, rule)
     if num_rows < rule.min_rows:
         return DriftVerdict(Verdict.TOO_FEW_ROWS, *facts, left_out=left_out)
-    num_draws = max(rule.num_first_draws, math.ceil(2 * len(tested) / rule.level))
-    known_rows = reference.num_effective_rows / reference.num_rows if reference.num_rows else 1.0
-    sides = [(one, one.histogram.scaled(known_rows), window[one.name]) for one in tested]
-    compared = [_compare(*side, rule, num_draws) for side in sides]
-    adjusted = benjamini_hochberg([one.p_value for one in compared])
-    columns = tuple(_judge(one, p, rule) for one, p in zip(compared, adjusted, strict=True))
+    recent = last_windows(earlier, rule)
+    flags = [one.flagged for one in recent]
+    together = _together(tested, window, rule, recent)
+    columns = tuple(
+        judge(one, p_value, rule, flags, together.get(one.column.name))
+        for one, p_value in adjusted([compare(one, window[one.name], rule) for one in tested])
+    )
     worst = max((c.verdict for c in columns), key=_RANK.index, default=Verdict.TOO_FEW_ROWS)
     return DriftVerdict(worst, *facts, columns, left_out)
 
 
+def last_windows(earlier: Earlier, rule: DriftRule) -> Earlier:
+    """Those of the windows before that persistence looks at."""
+    return earlier[-(rule.num_windows - 1) :] if rule.num_windows > 1 else ()
+
+
+def _together(
+    tested: Sequence[ReferenceColumn],
+    window: Mapping[str, Histogram],
+    rule: DriftRule,
+    recent: Earlier,
+) -> dict[str, tuple[Compared, float]]:
+    """The last windows taken as one: slow drift adds up in them."""
+    if not recent:
+        return {}
+    rows = add_histograms([*(one.histograms for one in recent), window])
+    found = adjusted([compare(one, rows[one.name], rule) for one in tested if one.name in rows])
+    return {one.column.name: (one, p_value) for one, p_value in found}
+
+
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
+    """A column before it is judged among the others; fields as in ``ColumnDrift``."""
+
     column: ReferenceColumn
     statistic: float | None
-    effect: float
-    values_p: float
-    missing_effect: float
-    missing_p: float | None
-
-    @property
-    def p_value(self) -> float:
-        """Of the column: one test's, or the smaller of two, doubled (Bonferroni)."""
-        if self.missing_p is None:
-            return self.values_p
-        if self.statistic is None:
-            return self.missing_p
-        return min(1.0, 2 * self.values_p, 2 * self.missing_p)
+    strongest: str
+    effects: Effects
+    p_value: float
 
 
-def _compare(
-    column: ReferenceColumn,
-    reference: Histogram,
-    window: Histogram,
-    rule: DriftRule,
-    num_draws: int,
-) -> _Compared:
+def compare(column: ReferenceColumn, window: Histogram, rule: DriftRule) -> Compared:
+    """Test one column of a window, without regard to others."""
+    effects = effects_between(window, column.histogram, column.test, column.edges)
+    reference = column.known
+    if not window.num_rows or not reference.num_rows:
+        return Compared(column, None, "", effects, 1.0)
+    ours, both = _grouped(window, reference, column.test)
+    parts_of = PARTS[column.test]
+
+    def largest(windows: FloatArray) -> FloatArray:
+        values: FloatArray = np.max(list(parts_of(windows, both).values()), axis=0)
+        return values
+
+    parts = parts_of(ours[np.newaxis], both)
     # Of its own for every column: the verdict on one does not depend on which others there are.
     generator = np.random.default_rng([rule.seed, zlib.crc32(column.name.encode())])
-    missing_effect = window.missing_fraction - reference.missing_fraction
-    missing_p = None
-    if window.missing or reference.missing:
-        sides = [np.array([one.num_present, one.missing]) for one in (window, reference)]
-        missing_p = _resampled(sides[0], sides[1], chi_squared, rule, num_draws, generator)
-    if not window.num_present or not reference.num_present:
-        return _Compared(column, None, 0.0, 1.0, missing_effect, missing_p)
-    both = window.cells + reference.cells
-    groups = group_cells(both, column.test, window.num_present)
-    ours, theirs = (np.bincount(groups, h.cells).astype(np.float64) for h in (window, reference))
-    asked = (ours[np.newaxis], ours + theirs, window.num_present)
-    return _Compared(
-        column,
-        float(STATISTICS[column.test](*asked)[0]),
-        float(EFFECTS[column.test](*asked)[0]),
-        _resampled(ours, theirs, STATISTICS[column.test], rule, num_draws, generator),
-        missing_effect,
-        missing_p,
+    bound = tail_bound(exponent(ours, both, column.test))
+    p_value = sequential_p_value(ours, both, largest, bound, rule.max_deals, generator)
+    has_values = bool(window.num_present and reference.num_present)
+    statistic = _statistic(column.test, effects, ours, both) if has_values else None
+    return Compared(column, statistic, _strongest(parts), effects, p_value)
+
+
+def _grouped(
+    window: Histogram, reference: Histogram, test: ColumnTest
+) -> tuple[FloatArray, FloatArray]:
+    """Rows per group of cells, missing ones last: of the window, and of both."""
+    theirs = bounded(reference.cells)
+    both = window.cells + theirs
+    missing = float(round(reference.missing * theirs.sum() / max(reference.num_present, 1.0)))
+    if not reference.num_present:
+        missing = reference.missing
+    if not both.any():
+        return window.with_missing(), np.append(both, window.missing + missing)
+    groups = group_cells(both, test, window.num_present)
+    ours, all_rows = (
+        np.bincount(groups, cells).astype(np.float64) for cells in (window.cells, both)
     )
+    return np.append(ours, window.missing), np.append(all_rows, window.missing + missing)
 
 
-def _resampled(
-    window: NDArray[np.float64],
-    reference: NDArray[np.float64],
-    statistic: Statistic,
+def _statistic(test: ColumnTest, effects: Effects, ours: FloatArray, both: FloatArray) -> float:
+    if test is ColumnTest.KS:
+        return effects.distance
+    return float(chi_squared(ours[np.newaxis, :-1], both[:-1])[0])
+
+
+def _strongest(parts: Parts) -> str:
+    return max(parts, key=lambda name: float(parts[name][0]))
+
+
+def adjusted(compared: Sequence[Compared]) -> list[tuple[Compared, float]]:
+    """Each with its p-value among all."""
+    p_values = benjamini_hochberg([one.p_value for one in compared])
+    return list(zip(compared, p_values, strict=True))
+
+
+def judge(
+    compared: Compared,
+    p_value: float,
     rule: DriftRule,
-    num_draws: int,
-    generator: np.random.Generator,
-) -> float:
-    """A p-value by few deals; where that is suspicious, by many others.
+    flags: Flags = (),
+    together: tuple[Compared, float] | None = None,
+) -> ColumnDrift:
+    """What is said about a column.
 
-    At a level up to 0.1 a column must pass both, so the chance of a false finding stays below it.
+    Args:
+        compared: in this window.
+        p_value: adjusted for all that was tested with it.
+        rule: when a difference is called drift.
+        flags: of the windows that persistence looks at, this one left out.
+        together: the same column in the last windows taken as one, with its adjusted p-value.
     """
-    both = window + bounded(reference)
-    first = p_value(window, both, statistic, rule.num_first_draws, generator)
-    if first > _SUSPICIOUS:
-        return first
-    return p_value(window, both, statistic, num_draws, generator)
-
-
-def _judge(compared: _Compared, adjusted: float, rule: DriftRule) -> ColumnDrift:
+    name = compared.column.name
+    flagged = _is_called_out(compared, p_value, rule.warning_level, rule)
+    num_flagged = flagged + sum(name in window for window in flags)
+    reasons = {
+        "one_window": _is_called_out(compared, p_value, rule.level, rule),
+        "together": together is not None and _is_called_out(*together, rule.level, rule),
+        "k_of_n": flagged and bool(flags) and num_flagged >= rule.num_flagged,
+    }
+    because = tuple(reason for reason, holds in reasons.items() if holds)
     return ColumnDrift(
-        column=compared.column.name,
-        verdict=_verdict(compared, adjusted, rule),
+        column=name,
+        subject=compared.column.subject,
+        verdict=_verdict(compared, flagged, because),
+        flagged=flagged,
+        num_flagged=num_flagged,
         test=compared.column.test,
         statistic=compared.statistic,
-        effect=compared.effect,
-        p_value=compared.values_p,
-        missing_effect=compared.missing_effect,
-        missing_p_value=compared.missing_p,
-        adjusted_p_value=adjusted,
+        strongest=compared.strongest,
+        effects=compared.effects,
+        p_value=compared.p_value,
+        adjusted_p_value=p_value,
+        together_p_value=together[1] if together else None,
+        because=because,
     )
 
 
-def _verdict(compared: _Compared, adjusted: float, rule: DriftRule) -> Verdict:
-    if compared.statistic is None and compared.missing_p is None:
+def _is_called_out(compared: Compared, p_value: float, level: float, rule: DriftRule) -> bool:
+    """Whether it passes the level with an effect worth a word."""
+    effects = compared.effects
+    is_large = (
+        effects.distance >= rule.min_effect or abs(effects.missing) >= rule.min_missing_effect
+    )
+    return p_value <= level and is_large
+
+
+def _verdict(compared: Compared, flagged: bool, because: tuple[str, ...]) -> Verdict:
+    if not compared.strongest:
         return Verdict.TOO_FEW_ROWS
-    # An effect counts if its own test saw it: noise in the one must not speak for the other.
-    large_values = compared.effect >= rule.min_effect and compared.values_p <= rule.warning_level
-    large_missing = (
-        compared.missing_p is not None
-        and abs(compared.missing_effect) >= rule.min_missing_effect
-        and compared.missing_p <= rule.warning_level
-    )
-    if not (large_values or large_missing) or adjusted > rule.warning_level:
-        return Verdict.NONE
-    return Verdict.DRIFT if adjusted <= rule.level else Verdict.WARNING
+    if because:
+        return Verdict.DRIFT
+    return Verdict.WARNING if flagged else Verdict.NONE

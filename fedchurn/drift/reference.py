@@ -11,41 +11,20 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import UNKNOWN, Columns
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.verdict import ColumnTest
+from fedchurn.drift.calibration import Calibration, read_calibration
+from fedchurn.drift.dependence import Dependence, read_dependence
+from fedchurn.drift.histogram import Histogram, whole_numbers
+from fedchurn.drift.verdict import (
+    RELATION_COLUMN,
+    SCORE_COLUMN,
+    ColumnTest,
+    DriftRule,
+    Subject,
+)
 from fedchurn.errors import IntegrityError
 
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """One column of some rows.
-
-    Attributes:
-        cells: rows per cell (c,); of a category one per label and one for unknown labels, of a
-            number one below the first edge, one between each two, one above the last. Whole
-            numbers, as float64.
-        missing: rows without a value.
-    """
-
-    cells: NDArray[np.float64]
-    missing: float
-
-    @property
-    def num_present(self) -> float:
-        return float(self.cells.sum())
-
-    @property
-    def missing_fraction(self) -> float:
-        """Share of rows without a value (0-1); 0 when there are no rows."""
-        num_rows = self.num_present + self.missing
-        return self.missing / num_rows if num_rows else 0.0
-
-    def scaled(self, factor: float) -> Histogram:
-        """The same shares of ``factor`` times as many rows, to the nearest row."""
-        if factor == 1.0:
-            return self
-        return Histogram(_whole(self.cells * factor), float(round(self.missing * factor)))
+_FORMATS = (1, 2)
+_OWN = {SCORE_COLUMN: Subject.SCORE, RELATION_COLUMN: Subject.RELATION}
 
 
 @dataclass(frozen=True)
@@ -53,16 +32,28 @@ class ReferenceColumn:
     """One tested column: its histogram, how it is tested, and where its cells begin.
 
     Attributes:
-        name: of the contract column.
+        name: of the contract column, or ``SCORE_COLUMN`` or ``RELATION_COLUMN``.
+        subject: what it says something about.
         test: how its cells are compared.
         edges: inner edges of a number (c - 1,), or None for a category.
         histogram: of the reference's rows.
+        effective_fraction: rows of different customers that tell as much, by rows. Where customers
+            stand there m times, it is the square of the sum of m by the sum of squares (Kish 1965),
+            by the number of rows; without it a table full of copies would count as better known
+            than it is. 1 if the file does not say.
     """
 
     name: str
+    subject: Subject
     test: ColumnTest
     edges: NDArray[np.float64] | None
     histogram: Histogram
+    effective_fraction: float = 1.0
+
+    @property
+    def known(self) -> Histogram:
+        """The histogram with as many rows as it is worth."""
+        return self.histogram.scaled(self.effective_fraction)
 
     def histogram_of(self, values: NDArray[np.float64] | NDArray[np.int32]) -> Histogram:
         """The same cells for other rows.
@@ -83,24 +74,50 @@ class ReferenceColumn:
 
 @dataclass(frozen=True)
 class DriftReference:
-    """The tested columns of a release, in contract order.
+    """The tested columns of a release, in contract order, then score and relation.
 
     Attributes:
-        num_rows: rows behind the histograms.
-        num_effective_rows: how many rows of different customers tell as much. Where customers stand
-            there m times, it is the square of the sum of m by the sum of squares (Kish 1965), and
-            without it a table full of copies would count as better known than it is. Equal to
-            ``num_rows`` if the file does not say.
-        columns: columns for which the contract names a drift test.
+        num_rows: training rows behind the histograms.
+        columns: columns for which the contract names a drift test, and the release's own.
+        dependence: how the contract's columns go together, or None in older releases.
+        calibration: thresholds that keep the promised number of false alarms, or None.
     """
 
     num_rows: int
-    num_effective_rows: float
     columns: tuple[ReferenceColumn, ...]
+    dependence: Dependence | None = None
+    calibration: Calibration | None = None
 
-    def histograms_of(self, columns: Columns) -> dict[str, Histogram]:
-        """Histograms of other rows, by column."""
-        return {one.name: one.histogram_of(columns[one.name]) for one in self.columns}
+    def rule(self, num_rows: int) -> DriftRule:
+        """The rule for a window of ``num_rows`` customers: calibrated, or the default one."""
+        return self.calibration.rule(num_rows) if self.calibration else DriftRule()
+
+    def histograms_of(
+        self, columns: Columns, probabilities: NDArray[np.float64] | None = None
+    ) -> dict[str, Histogram]:
+        """Histograms of other rows, by column; histograms of parts of a window add up.
+
+        Args:
+            columns: canonical columns, n values each; columns that are not in it are left out.
+            probabilities: churn probabilities of rows that the released model scored (any number).
+        """
+        found = {}
+        for one in self.columns:
+            values = self._values(one, columns, probabilities)
+            if values is not None:
+                found[one.name] = one.histogram_of(values)
+        return found
+
+    def _values(
+        self, one: ReferenceColumn, columns: Columns, probabilities: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | NDArray[np.int32] | None:
+        if one.subject is Subject.SCORE:
+            return probabilities
+        if one.subject is not Subject.RELATION:
+            return columns.get(one.name)
+        if self.dependence is None or not self.dependence.covers(columns):
+            return None
+        return self.dependence.errors(columns)
 
 
 def read_reference(
@@ -120,13 +137,18 @@ def read_reference(
         IntegrityError: the content is of another format, or lacks a column.
     """
     try:
-        if stored["format"] != _FORMAT:
+        if stored["format"] not in _FORMATS:
             raise ValueError(f"format {stored['format']!r}")
         part = stored["pooled"] if client is None else stored["clients"][client]
         tests = {name: column.drift for name, column in contract.columns.items() if column.drift}
-        columns = tuple(_column(n, ColumnTest(test), stored, part) for n, test in tests.items())
-        num_rows = int(part["num_rows"])
-        return DriftReference(num_rows, float(part.get("num_effective_rows", num_rows)), columns)
+        columns = [_column(n, ColumnTest(test), stored, part) for n, test in tests.items()]
+        columns += [_own(name, stored, part["own"][name]) for name in _OWN if name in _owned(part)]
+        return DriftReference(
+            int(part["num_rows"]),
+            tuple(columns),
+            read_dependence(stored),
+            read_calibration(stored.get("calibration")),
+        )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise IntegrityError(
             f"no reference for drift in it: {type(error).__name__} {error}",
@@ -135,22 +157,40 @@ def read_reference(
         ) from error
 
 
+def _owned(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = part.get("own") or {}
+    return found
+
+
 def _column(
     name: str, test: ColumnTest, stored: Mapping[str, Any], part: Mapping[str, Any]
 ) -> ReferenceColumn:
     if name in stored["edges"]:
         found = part["numbers"][name]
         edges = np.asarray(stored["edges"][name], dtype=np.float64)
-        estimates = np.zeros(len(edges) + 1)
-        for place, rows in found["cells"]:
-            estimates[int(place)] = rows
+        estimates = _dense(found["cells"], len(edges) + 1)
     else:
         found = part["categories"][name]
         edges = None
         estimates = np.asarray([*found["cells"], found["unknown"]], dtype=np.float64)
-    return ReferenceColumn(name, test, edges, Histogram(_whole(estimates), round(found["missing"])))
+    histogram = Histogram(whole_numbers(estimates), round(found["missing"]))
+    return ReferenceColumn(name, Subject.COVARIATE, test, edges, histogram, _fraction(part))
 
 
-def _whole(estimates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Whole numbers with the same running sums, to the nearest row."""
-    return np.diff(np.rint(np.cumsum(estimates)), prepend=0.0)
+def _own(name: str, stored: Mapping[str, Any], found: Mapping[str, Any]) -> ReferenceColumn:
+    edges = np.asarray(stored["own_edges"][name], dtype=np.float64)
+    histogram = Histogram(whole_numbers(_dense(found["cells"], len(edges) + 1)), 0.0)
+    subject = _OWN[name]
+    return ReferenceColumn(name, subject, ColumnTest.KS, edges, histogram, _fraction(found))
+
+
+def _fraction(part: Mapping[str, Any]) -> float:
+    num_rows = float(part["num_rows"])
+    return float(part.get("num_effective_rows", num_rows)) / num_rows if num_rows else 1.0
+
+
+def _dense(pairs: Any, num_cells: int) -> NDArray[np.float64]:
+    cells = np.zeros(num_cells)
+    for place, rows in pairs:
+        cells[int(place)] = rows
+    return cells
