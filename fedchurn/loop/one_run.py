@@ -21,7 +21,7 @@ def one_run(
     Args:
         settings: name the contract and home.
         wait_seconds: how long to wait for another run to end; a person is told at once.
-        work: ``train`` or ``package``; only runs of the same work exclude each other.
+        work: ``train``, ``package`` or ``retrain``; only runs of the same work exclude each other.
 
     Raises:
         BusyError: another run of the same contract is under way.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def _objections(
             "It was trained on a generated sample, the champion on real rows.",
             "train on real rows (--data), or use another home for the sample",
         )
-    if _dealing(challenger) != _dealing(champion):
+    if dealing(challenger.card.settings) != dealing(champion.card.settings):
         yield Objection(
             "split",
             "The champion was trained with another split, so it may know these test rows.",
@@ -175,10 +175,9 @@ def _objections(
         )
 
 
-def _dealing(release: Release) -> Any:
-    """The settings that say who is a test row."""
-    settings = release.card.settings
-    return settings.get("split"), settings.get("data")
+def dealing(published: Mapping[str, Any]) -> Any:
+    """Of published settings those that say who is a test row."""
+    return published.get("split"), published.get("data")
 
 
 def _with_objections(decision: Decision, objections: list[Objection]) -> Decision:

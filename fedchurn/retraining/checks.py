@@ -125,6 +125,8 @@ def _new_rows(situation: Situation, policy: RetrainPolicy) -> Check:
         f"{rows.total} rows are new since the model in production: {rows.num_labelled} labels came "
         f"back, {rows.num_source} rows are new in the source; {limit} are asked for."
     )
+    if rows.num_replaced:
+        told += f" {rows.num_replaced} older rows of the same customers give way to newer ones."
     return Check("new_rows", rows.total >= limit, rows.total, limit, told)
 
 

@@ -12,6 +12,8 @@ class NewRows:
     Attributes:
         num_labelled: labels that came back, are mature, and can be trained on; one per customer.
         num_positive: churners among them.
+        num_replaced: older rows of the source that labelled rows take the place of, for they are of
+            the same customers.
         num_immature: labels that came back for predictions that are too young.
         num_unusable: mature labels that cannot be trained on.
         unusable: why not, in words, "" for none.
@@ -21,6 +23,7 @@ class NewRows:
 
     num_labelled: int = 0
     num_positive: int = 0
+    num_replaced: int = 0
     num_immature: int = 0
     num_unusable: int = 0
     unusable: str = ""
