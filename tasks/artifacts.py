@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -92,6 +93,32 @@ def publish_bento(contract: str, result: dict[str, Any]) -> None:
         key=_key("bento", contract),
         description=f"Bento of {contract}: {result['outcome']}",
     )
+
+
+def publish_drift(contract: str, window: dict[str, Any]) -> None:
+    """A window's verdict, column by column, and where its report is."""
+    names = ("column", "verdict", "about", "strongest", "distance", "missing", "p", "adjusted p")
+    header = "| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|\n"
+    rows = "\n".join(_drift_row(column) for column in window["drift"]["columns"])
+    clients = ", ".join(window["clients"]) or "none"
+    create_markdown_artifact(
+        f"# {window['summary']}\n\n{window['num_customers']} customers, release "
+        f"`{window['release']}`, window `{window['window_id']}`. Clients named: {clients}.\n\n"
+        f"[Report]({Path(window['report_path']).as_uri()}): `{window['report_path']}`\n\n"
+        f"{header}{rows}" + _note(window["is_sample"]),
+        key=_key("drift", contract),
+        description=f"Drift of {contract}: {window['verdict']}",
+    )
+
+
+def _drift_row(column: dict[str, Any]) -> str:
+    effects = column["effects"]
+    cells = (
+        *(column["column"], column["verdict"], column["subject"], column["strongest"]),
+        *(_shown(effects["distance"]), _shown(effects["missing"])),
+        *(f"{column['p_value']:.2g}", f"{column['adjusted_p_value']:.2g}"),
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def _shown(value: Any) -> str:

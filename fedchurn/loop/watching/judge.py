@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedchurn.drift.check import check_histograms
+from fedchurn.drift.check import EarlierWindow, check_histograms
 from fedchurn.drift.documented_fields import documented_fields
+from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.online import check_online
 from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.loop.watching import client_windows, performance
@@ -32,12 +33,27 @@ class Judged:
     Attributes:
         record: all that is known of it, JSON-ready.
         told: what the service tells of it (``fedchurn.serving.drift_file``).
+        histograms: of its columns; windows after it are judged together with them.
         page: the report as HTML.
     """
 
     record: dict[str, Any]
     told: dict[str, Any]
+    histograms: Mapping[str, Histogram]
     page: str
+
+
+@dataclass(frozen=True)
+class Past:
+    """A window before the one that is judged.
+
+    Attributes:
+        line: what the journal says of it.
+        histograms: of its columns; None where they are not kept any more.
+    """
+
+    line: WindowLine
+    histograms: Mapping[str, Histogram] | None
 
 
 def judge(
@@ -45,7 +61,7 @@ def judge(
     release: Release,
     folder: Path,
     found: Survey,
-    earlier: Sequence[WindowLine],
+    earlier: Sequence[Past],
     by_labels: Mapping[str, Any] | None = None,
 ) -> Judged:
     """The verdict on a claimed window; equal arguments give an equal verdict.
@@ -79,11 +95,11 @@ def judge(
         reference=reference,
         histograms=window.all.histograms,
         labels=release.reference.get("labels", {}),
-        earlier=earlier,
+        earlier=[one.line for one in earlier],
         clients=client_windows.page_part(evidence.clients),
         performance=performance.page_part(evidence.estimated, by_labels),
     )
-    return Judged(record, _told(record, evidence), report_page(shown))
+    return Judged(record, _told(record, evidence), window.all.histograms, report_page(shown))
 
 
 def _evidence(
@@ -91,16 +107,20 @@ def _evidence(
     release: Release,
     reference: DriftReference,
     window: Window,
-    earlier: Sequence[WindowLine],
+    earlier: Sequence[Past],
     by_labels: Mapping[str, Any] | None,
 ) -> Evidence:
     histograms, num_rows = window.all.histograms, window.all.num_rows
     if claim.rule == "online":
         return Evidence(check_online(reference, histograms, num_rows))
-    flags = [one.flagged for one in earlier]
+    before = [
+        EarlierWindow(one.line.flagged, one.line.num_customers, one.histograms)
+        for one in earlier
+        if one.histograms is not None
+    ]
     return Evidence(
-        check_histograms(reference, histograms, num_rows, earlier=flags),
-        client_windows.judge_by_client(release, window, earlier),
+        check_histograms(reference, histograms, num_rows, earlier=before),
+        client_windows.judge_by_client(release, window, [one.line for one in earlier]),
         performance.estimate(window, release),
         by_labels,
     )

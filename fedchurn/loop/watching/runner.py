@@ -19,7 +19,7 @@ from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.loop.one_run import one_run
 from fedchurn.loop.production import contract_name
-from fedchurn.loop.watching.judge import judge
+from fedchurn.loop.watching.judge import Judged, Past, judge
 from fedchurn.loop.watching.performance import look_at_labels, verdict_by_labels
 from fedchurn.loop.watching.places import (
     Claim,
@@ -39,7 +39,11 @@ from fedchurn.loop.watching.verdicts import (
     read_window_line,
     windows_before,
 )
-from fedchurn.loop.watching.window_folder import forget_old_windows, kept_window
+from fedchurn.loop.watching.window_folder import (
+    forget_old_windows,
+    kept_window,
+    read_histograms,
+)
 from fedchurn.release.load import Release, load_release
 from fedchurn.serving.drift_file import write_newest
 from fedchurn.serving.log.log_files import log_paths
@@ -247,12 +251,12 @@ def _judged(
     release: Release,
     found: Survey,
     by_labels: Mapping[str, Any] | None,
-) -> tuple[Record, Record, str]:
-    lines = open_verdicts(site.watch).lines()
-    earlier = windows_before(lines, claim.release_id, claim.window_id, MAX_HISTORY)
+) -> Judged:
+    journal = open_verdicts(site.watch).lines()
+    lines = windows_before(journal, claim.release_id, claim.window_id, MAX_HISTORY)
+    earlier = [Past(line, read_histograms(site.watch, line.window_id)) for line in lines]
     folder = site.serving.predictions_folder
-    judged = judge(claim, release, folder, found, earlier, by_labels)
-    return judged.record, judged.told, judged.page
+    return judge(claim, release, folder, found, earlier, by_labels)
 
 
 def _log_files(site: Site) -> set[str]:

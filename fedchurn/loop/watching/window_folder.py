@@ -8,36 +8,35 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fedchurn.drift.histogram import Histogram, histograms_from_dict, histograms_to_dict
 from fedchurn.errors import ReleaseError, WatchError
+from fedchurn.loop.watching.judge import Judged
 from fedchurn.loop.watching.places import WINDOWS, Claim
 from fedchurn.release.folder import write_folder
 
 RECORD = "verdict.json"
 TOLD = "drift.json"
+HISTOGRAMS = "histograms.json"
 REPORT = "report.html"
 MAX_KEPT = 1000  # the journal remembers the rest; a window takes some 100 KiB
 
 Record = dict[str, Any]
 
 
-def kept_window(
-    watch: Path, claim: Claim, judged: Callable[[], tuple[Record, Record, str]]
-) -> tuple[Record, Record]:
+def kept_window(watch: Path, claim: Claim, judged: Callable[[], Judged]) -> tuple[Record, Record]:
     """Record of a window and what the service tells of it: read back, or made and kept.
 
     Args:
         watch: see ``places.watch_folder``.
         claim: the window.
-        judged: makes the record, what the service tells, and the report; asked at most once.
+        judged: judges it; asked at most once.
 
     Raises:
         WatchError: the folder cannot be written.
     """
     folder = watch / WINDOWS / claim.window_id
     if not (folder / RECORD).is_file():
-        record, told, page = judged()
-        place = {"report_path": str(folder / REPORT)}
-        _write(folder, record | place, told | place, page)
+        _write(folder, judged())
     return _read(folder / RECORD), _read(folder / TOLD)
 
 
@@ -49,14 +48,31 @@ def forget_old_windows(watch: Path, max_kept: int = MAX_KEPT) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, record: Record, told: Record, page: str) -> None:
+def read_histograms(watch: Path, window_id: str) -> dict[str, Histogram] | None:
+    """What an earlier window looked like, by column; None where its folder is gone.
+
+    Raises:
+        WatchError: the file was changed by somebody.
+    """
+    path = watch / WINDOWS / window_id / HISTOGRAMS
+    if not path.is_file():
+        return None
+    try:
+        return histograms_from_dict(_read(path))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _not_ours(path, error) from error
+
+
+def _write(folder: Path, judged: Judged) -> None:
     for left in folder.parent.glob(f".{folder.name}.*"):  # by a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)  # somebody removed files by hand
+    place = {"report_path": str(folder / REPORT)}
     files = {
-        RECORD: json.dumps(record, indent=1).encode(),
-        TOLD: json.dumps(told).encode(),
-        REPORT: page.encode(),
+        RECORD: json.dumps(judged.record | place, indent=1).encode(),
+        TOLD: json.dumps(judged.told | place).encode(),
+        HISTOGRAMS: json.dumps(histograms_to_dict(judged.histograms)).encode(),
+        REPORT: judged.page.encode(),
     }
     try:
         write_folder(folder, files)
@@ -68,9 +84,13 @@ def _read(path: Path) -> Record:
     try:
         found: Record = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise WatchError(
-            f"this is not what the drift runner wrote there: {error}",
-            where=str(path),
-            next_step="delete the folder; the window is judged anew",
-        ) from error
+        raise _not_ours(path, error) from error
     return found
+
+
+def _not_ours(path: Path, error: Exception) -> WatchError:
+    return WatchError(
+        f"this is not what the drift runner wrote there: {error}",
+        where=str(path),
+        next_step="delete the folder; without it the window counts as never seen",
+    )
