@@ -27,6 +27,7 @@ from fedchurn.serving.drift_checks import DriftChecks
 from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.experiment.shadow import ShadowSink
 from fedchurn.serving.feedback.performance import Performance, performance
+from fedchurn.serving.feedback.performance_file import latest_performance
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
 from fedchurn.serving.metrics.prometheus_service import service_metrics
@@ -69,6 +70,8 @@ class Worker:
         self._ids = PredictionIds()
         self._tracing = make_tracing(self.settings)
         self.answering = Answering(self.live, self._recorder, self._ids, self._tracing)
+        self._last_record = latest_performance(self.settings.service_folder)
+        self.metrics.performance.watch(self._performance_record)
         self._watcher = Watcher(self.settings, self._reloader, self._experiment)
         self.parts = self._make_parts()
         told = "release %s, version %s: golden rows agree"
@@ -137,8 +140,15 @@ class Worker:
         self._flush()
         bands = [band.name for band in self.live.state.champion.contract.risk_bands]
         return performance(
-            self.settings.predictions_folder, self.settings.feedback_folder, bands=bands
+            self.settings.predictions_folder,
+            self.settings.feedback_folder,
+            bands=bands,
+            maturity_days=self.settings.maturity_days,
+            rolling=self._performance_record(),
         )
+
+    def _performance_record(self) -> dict[str, Any] | None:
+        return self._last_record(self.live.state.champion.release_id)
 
     def _experiment_report(self) -> Mapping[str, Any] | None:
         if self.live.state.challenger is None:

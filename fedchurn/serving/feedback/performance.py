@@ -19,6 +19,8 @@ from fedchurn.serving.feedback.settling import settle
 from fedchurn.serving.log.log_reader import ReadCounts, newest
 from fedchurn.serving.time_text import time_text
 
+DAY_SECONDS = 86_400.0
+
 
 @dataclass(frozen=True)
 class Performance:
@@ -38,7 +40,13 @@ class Performance:
         num_torn: damaged log lines that were skipped.
         feedback: pieces of feedback: ``read``, ``unknown`` (which prediction is not known),
             ``duplicates`` and ``contradictions`` (a later one says the same, or the opposite).
-        labelled: quality of labelled predictions.
+        labelled: quality of labelled predictions, however young. Labels that come early are mostly
+            churners, so this says too much churn until all have come.
+        maturity_days: age from which a prediction's label counts.
+        mature: quality of labelled predictions that are at least so old.
+        rolling: the last performance record about the release that answers: customers each once,
+            by client, revenue, decay against held-out figures, estimate without labels
+            (``performance_record``); None before the drift runner has looked.
     """
 
     timestamp: str
@@ -54,6 +62,9 @@ class Performance:
     num_torn: int
     feedback: dict[str, int]
     labelled: LabelledMetrics
+    maturity_days: float
+    mature: LabelledMetrics
+    rolling: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -69,6 +80,9 @@ def performance(
     min_labels: int = 30,
     release: str | None = None,
     bands: Sequence[str] = (),
+    maturity_days: float = 30.0,
+    rolling: dict[str, Any] | None = None,
+    now_seconds: float | None = None,
 ) -> Performance:
     """Read both windows and judge; blocking, for a thread.
 
@@ -81,18 +95,23 @@ def performance(
         min_labels: labelled predictions below which quality is not told.
         release: look at this release only; all by default.
         bands: names of risk bands that are told even where no prediction is in them.
+        maturity_days: age from which a prediction's label counts.
+        rolling: told as it is.
+        now_seconds: Unix time of the look; now by default.
 
     Raises:
         SourceError: a file is of a format that this version does not know.
     """
     counts = ReadCounts()
+    now_seconds = time.time() if now_seconds is None else now_seconds
+    mature_before = now_seconds - maturity_days * DAY_SECONDS
     recent = newest(predictions_folder, num_rows, counts=counts)
     settled = settle(newest_feedback(feedback_folder, num_feedback, counts=counts), recent)
     meant = [p for p in recent if release in (None, p.release)]
     labels = [(then, label) for then, label in settled.labels if release in (None, then.release)]
     probabilities = np.array([p.probability for p in meant], dtype=np.float64)
     return Performance(
-        timestamp=time_text(time.time()),
+        timestamp=time_text(now_seconds),
         recent_predictions=len(meant),
         window_start=_iso(meant[0].time_seconds) if meant else None,
         window_end=_iso(meant[-1].time_seconds) if meant else None,
@@ -103,13 +122,13 @@ def performance(
         releases=dict(Counter(p.release for p in meant)),
         models_used=dict(Counter(p.model_used for p in meant)),
         num_torn=counts.num_torn,
-        feedback={
-            "read": settled.num_read,
-            "unknown": settled.num_unknown,
-            "duplicates": settled.num_duplicates,
-            "contradictions": settled.num_contradictions,
-        },
+        feedback=settled.counts(),
         labelled=_labelled(labels, min_labels),
+        maturity_days=maturity_days,
+        mature=_labelled(
+            [pair for pair in labels if pair[0].time_seconds <= mature_before], min_labels
+        ),
+        rolling=rolling,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,26 @@ def read_performance(service_folder: Path, release_id: str | None = None) -> dic
     if found is None or found.get("format") != FORMAT:
         return None
     return found if release_id in (None, found.get("release")) else None
+
+
+def latest_performance(service_folder: Path) -> Callable[[str], dict[str, Any] | None]:
+    """A function that gives the last record about a release, and reads it once per change.
+
+    Unchanged, it costs one look at the file's times, and the answer is the same object.
+    """
+    seen: tuple[Any, ...] | None = None
+    record: dict[str, Any] | None = None
+
+    def latest(release_id: str) -> dict[str, Any] | None:
+        nonlocal seen, record
+        try:
+            status = (service_folder / FILE).stat()
+            now: tuple[Any, ...] | None = (status.st_ino, status.st_mtime_ns, release_id)
+        except OSError:
+            now = None
+        if now is None or now != seen:
+            record = read_performance(service_folder, release_id) if now else None
+            seen = now
+        return record
+
+    return latest

@@ -24,6 +24,7 @@ from fedchurn.errors import IntegrityError
 from fedchurn.release.load import Release
 from fedchurn.serving.feedback.customers import Customers, Scored, one_per_customer
 from fedchurn.serving.feedback.labelled_rows import mature
+from fedchurn.serving.feedback.performance import DAY_SECONDS
 from fedchurn.serving.feedback.reader import read_feedback
 from fedchurn.serving.feedback.revenue import RevenueSums, add_revenue, at_risk, outcome
 from fedchurn.serving.feedback.settling import Settled, SettledLabel, settle
@@ -33,7 +34,6 @@ from fedchurn.serving.time_text import time_text
 
 FORMAT = 1
 MAX_CLIENTS = 200
-DAY_SECONDS = 86_400.0
 _OWN_MODELS = (CHAMPION, CHALLENGER)
 
 

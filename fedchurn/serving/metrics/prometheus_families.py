@@ -81,10 +81,10 @@ def show_all(family: Counter, label_values: Iterable[Sequence[str]]) -> None:
         family.labels(*values)
 
 
-def show_unset(child: Gauge) -> None:
-    """Show a ``mostrecent`` gauge at 0 until any worker sets it.
+def show_unset(child: Gauge, value: float = 0.0) -> None:
+    """Show a ``mostrecent`` gauge at ``value`` until any worker sets it.
 
     A plain ``set(0)`` would be the most recent value, and a worker that starts later would hide
     what the others know.
     """
-    child._value.set(0.0, timestamp=_NEVER)
+    child._value.set(value, timestamp=_NEVER)

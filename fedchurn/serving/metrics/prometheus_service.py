@@ -12,6 +12,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
 from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.metrics.prometheus_http import HttpSeries, ServerSeries
+from fedchurn.serving.metrics.prometheus_performance import PerformanceSeries
 from fedchurn.serving.metrics.prometheus_predictions import Finding, PredictionSeries
 from fedchurn.serving.metrics.prometheus_reading import FallbackCounts, read_fallback_counts
 from fedchurn.serving.metrics.prometheus_reference_names import ReferenceNames
@@ -28,6 +29,7 @@ class ServiceMetrics(StateSeries):
     Attributes:
         http: requests, whoever answers them.
         alerts: alerts, and triggers that wait.
+        performance: how good answers were, by labels.
         families: what was made.
     """
 
@@ -44,6 +46,7 @@ class ServiceMetrics(StateSeries):
         )
         self.http = HttpSeries(routes, families, error_counters=(errors, *names.errors))
         self.alerts = AlertSeries(families)
+        self.performance = PerformanceSeries(families)
         self._workers = WorkerSeries(families)
         self._refreshing = threading.Lock()
         self._refreshed_seconds = 0.0
@@ -71,6 +74,7 @@ class ServiceMetrics(StateSeries):
             self.http.flush()
             self.read_drops()
             self.alerts.refresh()
+            self.performance.refresh()
             self._workers.refresh()
             forget_dead_workers()
 

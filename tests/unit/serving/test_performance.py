@@ -14,7 +14,7 @@ from fedchurn.serving.feedback.performance import performance
 from fedchurn.serving.feedback.performance_metrics import labelled_metrics, roc_auc
 from fedchurn.serving.feedback.store import FeedbackStore
 from tests.unit.release.releases import CONTRACT
-from tests.unit.serving.logged import log, record, served
+from tests.unit.serving.logged import START_SECONDS, log, record, served
 
 MARK = "00112233445566778899"
 # Probability, decision, label.
@@ -123,6 +123,29 @@ def test_one_release(answered: Path) -> None:
     assert performance(*folders).recent_predictions == 5
     found = performance(*folders, release="shop-2")
     assert (found.recent_predictions, found.labelled.num_labelled) == (1, 0)
+
+
+def test_labels_count_when_their_predictions_are_old_enough(answered: Path) -> None:
+    def look(days: float) -> tuple[int, int]:
+        found = performance(
+            *(answered / "predictions", answered / "feedback"),
+            min_labels=1,
+            maturity_days=30.0,
+            now_seconds=START_SECONDS + 0.0015 + days * 86_400,
+        )
+        return found.labelled.num_labelled, found.mature.num_labelled
+
+    assert look(29.0) == (4, 0)
+    assert look(30.0) == (4, 2)
+    assert look(31.0) == (4, 4)
+
+
+def test_what_the_runner_found_is_told_as_it_is(tmp_path: Path) -> None:
+    folders = (tmp_path / "predictions", tmp_path / "feedback")
+    assert performance(*folders).rolling is None
+    told = performance(*folders, rolling={"decay": {"verdict": "none"}}).to_dict()
+    assert told["rolling"] == {"decay": {"verdict": "none"}}
+    assert told["mature"]["reasons"]["accuracy"].startswith("0 labelled predictions")
 
 
 def test_nothing_yet(tmp_path: Path) -> None:
