@@ -19,6 +19,7 @@ from fedchurn.errors import FederationError, nearest
 from fedchurn.evaluation.sums import score_sums
 from fedchurn.federation.dependence_messages import dependence_to_arrays, scored_columns_of
 from fedchurn.federation.dependence_sums import dependence_sums, held_out_sums
+from fedchurn.federation.drift_counts import DriftCounts
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.model_messages import (
     candidate_weights,
@@ -60,7 +61,9 @@ class ClientSession:
             "compare": self._compare,
             "dependence": self._dependence,
             "held_out": self._held_out,
+            "drift": self._drift,
         }
+        self._drift_counts = DriftCounts(table, contract)
 
     def handle(self, request: Request) -> Reply:
         """The reply to one request.
@@ -203,3 +206,6 @@ class ClientSession:
         )
         arrays = prefixed(score_sums(test.target, scores[1]).to_arrays(), 1)
         return self._reply(arrays, {**comparison.to_numbers(), "num_rows": test.num_rows})
+
+    def _drift(self, request: Request) -> Reply:
+        return self._drift_counts.reply(request, self._floor(request))
