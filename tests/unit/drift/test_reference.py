@@ -48,7 +48,7 @@ def test_the_reference_of_one_client_can_be_read() -> None:
     [
         {},
         {"Tenure": {"edges": [0, 30, 60], "counts": [5, 7]}},
-        {**stored({0: 4}, [4, 0, 0]), "format": 2},
+        {**stored({0: 4}, [4, 0, 0]), "format": 3},
         {**stored({0: 4}, [4, 0, 0]), "edges": {}},
         {**stored({0: 4}, [4, 0, 0]), "pooled": {"num_rows": 4}},
         {**stored({9: 4}, [4, 0, 0])},

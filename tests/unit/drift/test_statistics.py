@@ -1,0 +1,149 @@
+"""The statistics by hand, and against those of scipy."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from fedchurn.drift.deals import tail_bound
+from fedchurn.drift.statistics import (
+    MAX_CELLS,
+    PARTS,
+    anderson_darling,
+    chi_squared,
+    exponent,
+    group_cells,
+    ks_distance,
+    log_likelihood_ratio,
+    total_variation,
+)
+from fedchurn.drift.verdict import ColumnTest
+
+WINDOW = np.array([[1.0, 3.0, 0.0]])
+REFERENCE = np.array([3.0, 3.0, 2.0])
+BOTH = WINDOW[0] + REFERENCE
+COUNTS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=8).filter(
+    lambda cells: all(sum(side) > 0 for side in zip(*cells, strict=True))
+)
+
+
+def test_distances_by_hand() -> None:
+    # distribution functions: window 1/4, 1, 1; reference 3/8, 6/8, 1
+    assert ks_distance(WINDOW, BOTH).tolist() == [0.25]
+    # shares differ by 1/8, 3/8, 2/8
+    assert total_variation(WINDOW, BOTH).tolist() == [0.375]
+
+
+def test_chi_squared_by_hand() -> None:
+    # expected in the window 4/3, 2, 2/3; in the reference 8/3, 4, 4/3
+    expected = (1 / 9) / (4 / 3) + 1 / 2 + (4 / 9) / (2 / 3)
+    expected += (1 / 9) / (8 / 3) + 1 / 4 + (4 / 9) / (4 / 3)
+    assert chi_squared(WINDOW, BOTH)[0] == pytest.approx(expected)
+
+
+@given(COUNTS)
+def test_statistics_are_those_of_scipy(cells: list[tuple[int, int]]) -> None:
+    window, reference = np.array(cells, dtype=np.float64).T
+    both = window + reference
+    asked = (window[np.newaxis], both)
+    values = [np.repeat(np.arange(len(side)), side.astype(int)) for side in (window, reference)]
+    assert ks_distance(*asked)[0] == pytest.approx(stats.ks_2samp(*values).statistic)
+    held = both > 0
+    table = np.stack([window[held], reference[held]])
+    if held.sum() > 1:
+        expected = stats.chi2_contingency(table, correction=False).statistic
+        assert chi_squared(*asked)[0] == pytest.approx(expected, abs=1e-9)
+
+
+@given(COUNTS)
+def test_anderson_darling_is_that_of_scipy_in_mid_ranks(cells: list[tuple[int, int]]) -> None:
+    window, reference = np.array(cells, dtype=np.float64).T
+    values = [np.repeat(np.arange(len(side)), side.astype(int)) for side in (window, reference)]
+    if len(np.unique(np.concatenate(values))) < 2:
+        return
+    found = anderson_darling(window[np.newaxis], window + reference)[0]
+    assert found == pytest.approx(_midrank_anderson_darling(*values))
+
+
+def _midrank_anderson_darling(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> float:
+    """Equation 7 of Scholz and Stephens (1987) without its finite-sample factor (N - 1) / N, value
+    by value, with the variance of a mid-rank as H (1 - H)."""
+    total = len(ours) + len(theirs)
+    found = 0.0
+    for value in np.unique(np.concatenate([ours, theirs])):
+
+        def middle(side: NDArray[np.int64], value: int = value) -> float:
+            return float((side < value).sum() + (side == value).sum() / 2)
+
+        held = (ours == value).sum() + (theirs == value).sum()
+        below = (middle(ours) + middle(theirs)) / total
+        difference = middle(ours) / len(ours) - middle(theirs) / len(theirs)
+        found += held / total * difference**2 / (below * (1 - below))
+    return found * len(ours) * len(theirs) / total
+
+
+@given(COUNTS, st.integers(0, 10), st.integers(0, 10))
+def test_parts_are_at_least_zero_and_zero_for_the_same_shares(
+    cells: list[tuple[int, int]], missing: int, more: int
+) -> None:
+    window, reference = np.array([*cells, (missing, more)], dtype=np.float64).T
+    for parts_of in PARTS.values():
+        parts = parts_of(window[np.newaxis], window + reference)
+        assert all(part[0] >= 0 for part in parts.values())
+        same = parts_of(window[np.newaxis], 3 * window)
+        assert all(part[0] == pytest.approx(0, abs=1e-9) for part in same.values())
+
+
+def test_a_likelihood_ratio_by_hand() -> None:
+    # 3 of 4 against 1 of 4: half of all 8; the share is 1/2
+    expected = 2 * (3 * np.log(3 / 2) + 1 * np.log(1 / 2))
+    found = log_likelihood_ratio(np.array([3.0]), np.array([4.0]), 4.0, 8.0)
+    assert found[0] == pytest.approx(expected)
+
+
+def test_the_bound_holds_for_a_window_whose_chance_is_known() -> None:
+    # all of 10 rows in a cell that holds 20 of 40 rows: chance C(20, 10) / C(40, 10)
+    window, both = np.array([10.0, 0, 0]), np.array([20.0, 20, 0])
+    chance = 2 * comb(20, 10) / comb(40, 10)
+    for test in ColumnTest:
+        assert chance <= tail_bound(exponent(window, both, test)) <= 1000 * chance
+
+
+def _grouped(both: list[float], test: ColumnTest, num_window: float) -> list[float]:
+    groups = group_cells(np.array(both), test, num_window)
+    counts: NDArray[np.float64] = np.bincount(groups, both)
+    return sorted(counts.tolist())
+
+
+def test_labels_that_few_rows_have_are_one_group() -> None:
+    # a window has half of the rows: expected 20, 4, 3, 0.5 and 10 rows
+    assert _grouped([40, 8, 6, 1, 20], ColumnTest.CHI_SQUARED, 37.5) == [15, 20, 40]
+
+
+def test_a_group_that_is_still_small_takes_in_the_next() -> None:
+    # expected 20, 2, 1 and 10 rows
+    assert _grouped([40, 4, 2, 20], ColumnTest.CHI_SQUARED, 33) == [26, 40]
+
+
+def test_where_all_labels_are_few_there_is_one_group() -> None:
+    assert _grouped([2, 3, 1], ColumnTest.CHI_SQUARED, 3) == [6]
+
+
+def test_few_cells_of_numbers_stay_as_they_are() -> None:
+    both = np.array([1.0, 0, 5, 0, 2])
+    assert group_cells(both, ColumnTest.KS, 4).tolist() == [0, 0, 1, 1, 2]  # empty ones join
+
+
+@given(st.lists(st.integers(0, 50), min_size=65, max_size=300).filter(lambda c: sum(c) > 0))
+def test_many_cells_of_numbers_are_joined_with_neighbours(cells: list[int]) -> None:
+    groups = group_cells(np.array(cells, dtype=np.float64), ColumnTest.KS, 10)
+    steps = np.diff(groups)
+    assert set(steps.tolist()) <= {0, 1}
+    if np.count_nonzero(cells) > MAX_CELLS:
+        assert groups[-1] < MAX_CELLS
