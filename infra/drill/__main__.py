@@ -17,14 +17,21 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from infra.drill.beginning import begin
-from infra.drill.service import make_keys
+from fedchurn.errors import SettingsError
+from infra.drill.run import run
 from infra.drill.site import Site
-from infra.drill.timeline import State, StepFailed, Timeline
+from infra.drill.timeline import State, Timeline
 
 HELD, FAILED, INCOMPLETE, INTERRUPTED = 0, 1, 3, 130
+VERDICTS = {
+    HELD: "every step held",
+    FAILED: "NOT EVERY STEP HELD",
+    INCOMPLETE: "what was run held, but NOT EVERY STEP COULD BE RUN",
+    INTERRUPTED: "interrupted",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--home", type=Path, help="an empty folder (default: a temporary one)")
+    parser.add_argument("--home", type=Path, help="a new folder (default: a temporary one)")
     parser.add_argument("--keep", action="store_true", help="leave the home when every step held")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
     return parser
@@ -43,11 +50,30 @@ def _tell(line: str) -> None:
     print(line, flush=True)
 
 
-def _run(site: Site, timeline: Timeline) -> int:
+def _home(asked: Path | None) -> Path:
+    """A folder that holds nothing yet.
+
+    Raises:
+        SettingsError: it holds something.
+    """
+    if asked is None:
+        return Path(tempfile.mkdtemp(prefix="fedchurn-drill-"))
+    if asked.exists() and any(asked.iterdir()):
+        raise SettingsError("the folder is not empty", where=str(asked), next_step="name a new one")
+    return asked
+
+
+def _drill(site: Site, timeline: Timeline) -> int:
+    beside = ThreadPoolExecutor(1)
     try:
-        begin(site, timeline, make_keys())
-    except StepFailed as error:
-        _tell(f"cannot go on: {error}")
+        run(site, timeline, beside)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing interrupts the end
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        site.close()
+        beside.shutdown(cancel_futures=True)
     if timeline.having(State.FAILED):
         return FAILED
     return INCOMPLETE if timeline.having(State.NOT_RUN) else HELD
@@ -56,20 +82,18 @@ def _run(site: Site, timeline: Timeline) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; see the module docstring for exit codes."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    home = options.home or Path(tempfile.mkdtemp(prefix="fedchurn-drill-"))
-    timeline = Timeline(_tell)
-    site = Site(home)
-    code = INTERRUPTED
     try:
-        code = _run(site, timeline)
-    except KeyboardInterrupt:
-        _tell("interrupted")
-    finally:
-        site.close()
+        home = _home(options.home)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    timeline = Timeline(_tell)
+    code = _drill(Site(home), timeline)
+    _tell(f"{timeline.seconds:7.1f}  {VERDICTS[code]}")
     if options.json:
         timeline.write_json(options.json, exit_code=code, home=str(home))
-    if code == HELD and not options.keep and options.home is None:
+    if code in (HELD, INCOMPLETE) and not options.keep and options.home is None:
         shutil.rmtree(home)
     else:
         _tell(f"kept: {home}")

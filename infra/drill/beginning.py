@@ -17,7 +17,13 @@ from infra.drill.timeline import Timeline
 FEDCHURN = str(Path(sys.executable).with_name("fedchurn"))
 # Neither baselines nor a bento are what is drilled here; both take seconds of every training.
 QUICK = ("evaluation.baselines=false", "packaging.after_promotion=false")
-CHANGES = (Deployment("flows.train.train", {"assignments": list(QUICK)}),)
+# Labels count at once: nobody can wait a month here. The table's first lines say so.
+MATURE = ("feedback.maturity_days=0", "retraining.label_maturity_days=0")
+CHANGES = (
+    Deployment("flows.train.train", {"assignments": list(QUICK)}),
+    Deployment("flows.check_drift.check_drift", {"assignments": list(MATURE)}),
+    Deployment("flows.retrain.retrain", {"assignments": [*QUICK, *MATURE]}),
+)
 
 
 @dataclass

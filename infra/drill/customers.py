@@ -37,7 +37,7 @@ def customers(
     return tuple(_customer(record, contract, batch) for record in frame.to_dict("records"))
 
 
-def _customer(record: Mapping[str, str], contract: Contract, batch: int) -> Customer:
+def _customer(record: Mapping[Any, str], contract: Contract, batch: int) -> Customer:
     row = {name: _value(record[name], column) for name, column in contract.columns.items()}
     if contract.id is not None:  # of the sample: digits, which start anew in every sample
         row[contract.id.column] = str(int(record[contract.id.column]) + batch * BATCH_IDS)

@@ -46,7 +46,7 @@ def _not_numbers(reply: Reply) -> Reply:
 
 
 def _huge(reply: Reply) -> Reply:
-    return replace(reply, arrays={n: HUGE * np.asarray(a) for n, a in reply.arrays.items()})
+    return replace(reply, arrays={n: a.astype(np.float64) * HUGE for n, a in reply.arrays.items()})
 
 
 def _gone(_: Reply) -> Reply:

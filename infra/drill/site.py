@@ -18,6 +18,7 @@ from fedchurn.quiet import apply_quiet_environment
 from infra import processes, stack
 from infra.drill.commands import Commands
 from infra.processes import Started
+from infra.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACT = "ecommerce"
@@ -77,7 +78,7 @@ class Site:
         self._environ = clean_environment(os.environ)
         self._mark = uuid.uuid4().hex
         self._started: list[Started] = []
-        self.settings = stack.Settings(self.home, self.home / "project", 0, 0)
+        self.settings = Settings(self.home, self.home / "project", 0, 0)
         self.commands = Commands(self._environ, PROJECT, self.logs)
 
     def start_platform(self) -> tuple[str, ...]:

@@ -1,0 +1,117 @@
+"""From the trigger to answers of a new release: decision, training, promotion, reload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedchurn.retraining.history import Story
+from fedchurn.retraining.journal import RetrainJournal
+from fedchurn.retraining.places import journal_path
+from fedchurn.retraining.trigger import Source
+from infra.drill.beginning import Drill
+from infra.drill.customers import Customer
+from infra.drill.prefect_runs import FlowRun
+from infra.drill.site import CONTRACT
+from infra.drill.traffic import check_answers, send
+
+TRAIN = f"train/{CONTRACT}"
+RETRAIN = f"retrain/{CONTRACT}"
+NUM_ASKED_AGAIN = 100
+PROMOTED = "Promoted"
+
+
+def stories(drill: Drill) -> tuple[Story, ...]:
+    """What the retraining journal tells, in the order in which triggers arrived."""
+    return RetrainJournal(journal_path(drill.site.home, CONTRACT)).history().stories
+
+
+def webhook_told(drill: Drill) -> None:
+    """Alertmanager has told the service, and a trigger came of it."""
+    with drill.timeline.step("webhook", 60, [drill.service.log]) as step:
+
+        def told() -> list[Story]:
+            return [s for s in stories(drill) if s.trigger.facts["source"] == Source.ALERT]
+
+        found = step.wait_for(told, "a trigger by the webhook is in the journal")
+        step.saw(
+            f"{len(found)} triggers: {found[0].trigger.facts['summary']}",
+            keys=[story.key for story in found],
+        )
+
+
+def retrain_decided(drill: Drill) -> Story:
+    """Exactly one trigger leads to a retrain; the others are skipped with reasons."""
+    with drill.timeline.step("decision", 90, [drill.site.log("worker")]) as step:
+
+        def decided() -> list[Story]:
+            return [s for s in stories(drill) if s.decision is not None and s.run_key]
+
+        found = step.wait_for(decided, "a decision to retrain")
+        step.check(len(found) == 1, f"{len(found)} retrains were decided")
+        (story,) = found
+        assert story.decision is not None
+        step.saw(
+            f"retrain, asked for by {story.trigger.facts['source']}: {_summary(story)}",
+            key=story.key,
+            run_key=story.run_key,
+            decided=story.decision.time,
+        )
+    return story
+
+
+def trained(drill: Drill, story: Story) -> FlowRun:
+    """The one training that was ordered is carried out by the worker."""
+    logs = [drill.site.log("worker")]
+    with drill.timeline.step("training", 180, logs) as step:
+
+        def started() -> Story | None:
+            mine = [s for s in stories(drill) if s.run_key == story.run_key]
+            return next((s for s in mine if s.started is not None), None)
+
+        found = step.wait_for(started, "the training is known in the journal")
+        assert found.started is not None
+        run_id = str(found.started.facts["flow_run_id"])
+        run = drill.prefect.wait_completed(drill.prefect.find(run_id), step)
+        num = len(drill.prefect.of(TRAIN))
+        step.check(num == 1, f"{num} runs of {TRAIN}, not one")
+        step.saw(f"run {run.name} of {TRAIN}: {run.state_name}", flow_run_id=run.id)
+    return run
+
+
+def promoted(drill: Drill, run: FlowRun) -> str:
+    """The new release is in production; gives its id."""
+    with drill.timeline.step("promotion", 30, [drill.site.log("worker")]) as step:
+        step.check(run.state_name == PROMOTED, f"{run.state_name}: {run.message}")
+        release_id = run.message.split()[0]
+        pointer = drill.site.home / "serving" / f"{CONTRACT}.json"
+        step.check(release_id in pointer.read_text(), f"the pointer says {pointer.read_text()}")
+        step.check(release_id != drill.first_release, "the release is the old one")
+        step.saw(f"{drill.first_release} -> {release_id}", release_id=release_id)
+    return release_id
+
+
+def reloaded(drill: Drill, release_id: str) -> None:
+    """Every worker serves it, without a restart."""
+    with drill.timeline.step("reload in all workers", 30, [drill.service.log]) as step:
+        pids = {worker["pid"] for worker in drill.service.workers()}
+        step.wait_for(lambda: drill.service.all_serve(release_id), "all workers serve it")
+        now = {worker["pid"] for worker in drill.service.workers()}
+        step.check(pids == now, f"workers were restarted: {pids} -> {now}")
+        step.saw(f"{len(now)} workers, same processes")
+
+
+def answered_anew(drill: Drill, release_id: str, drifted: Sequence[Customer]) -> None:
+    """The drifted customers are answered by the new release."""
+    with drill.timeline.step("answers from the new release", 30, [drill.service.log]) as step:
+        answered = send(drill.service, drifted[:NUM_ASKED_AGAIN])
+        check_answers(step, answered, release_id)
+        step.saw(f"{len(answered.answers)} answers, all by {release_id}", release_id=release_id)
+
+
+def _summary(story: Story) -> str:
+    decision = story.decision
+    if decision is None:
+        return ""
+    checks = decision.facts["checks"]
+    failed = [str(check["sentence"]) for check in checks if not check["passed"]]
+    return " ".join(failed) or f"all {len(checks)} checks passed"
