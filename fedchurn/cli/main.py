@@ -10,7 +10,14 @@ import os
 
 import typer
 
-from fedchurn.cli import contract_verbs, key_verbs, model_verbs, registry_verbs, serving_verbs
+from fedchurn.cli import (
+    contract_verbs,
+    key_verbs,
+    model_verbs,
+    registry_verbs,
+    retraining_verbs,
+    serving_verbs,
+)
 from fedchurn.quiet import apply_quiet_environment
 
 app = typer.Typer(
@@ -23,6 +30,7 @@ app = typer.Typer(
 app.add_typer(contract_verbs.app, name="contract")
 model_verbs.add_to(app)
 registry_verbs.add_to(app)
+retraining_verbs.add_to(app)
 key_verbs.add_to(app)
 serving_verbs.add_to(app)
 

@@ -84,8 +84,10 @@ def why_verb(
     assignments: Set = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
-    """Say why a release was promoted or refused."""
+    """Say why a release was promoted or refused, and what led to it."""
+    from fedchurn.cli.retraining_output import tell_stories
     from fedchurn.loop.production import open_journal
+    from fedchurn.loop.retraining.retrain import stories_of
 
     settings = settings_from(config, assignments, flow_values(contract))
     entries = open_journal(settings).why(release)
@@ -93,7 +95,9 @@ def why_verb(
         print(f"{entry.time}  {entry.action:12} {entry.title}  by {entry.actor}  {entry.note}")
         for reason in (entry.decision or {}).get("reasons", ()):
             print(f"    {'passed' if reason['passed'] else 'FAILED'}: {reason['sentence']}")
-    return {"entries": [entry_result(entry) for entry in entries]}
+    stories = stories_of(settings, {entry.release_id for entry in entries})
+    tell_stories(stories)
+    return {"entries": [entry_result(entry) for entry in entries], "retraining": stories}
 
 
 @verb

@@ -19,6 +19,7 @@ from fedchurn.federation.state import RoundRecord
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.settings import Settings
 
+OnRound = Callable[[RoundRecord, int], None]
 BAR_WIDTH = 30
 MIN_FREE_BYTES = 64 * 2**20  # a run on the sample, with the embedded stores, writes about 20 MiB
 
@@ -29,12 +30,15 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
     Returns:
         the outcome of ``judge_and_promote`` with the figures of the evaluation.
     """
+    return run_embedded(settings, lambda tell: _train_flow()(settings, tell))
+
+
+def run_embedded(settings: Settings, start: Callable[[OnRound], dict[str, Any]]) -> dict[str, Any]:
+    """Run a flow in this process; its trainings tell their rounds to ``start``'s argument."""
     _embed(settings)
     _refuse_early(settings)
     with closing(Bar()) as bar:
-        tell = bar.draw if sys.stderr.isatty() else _print_round
-        outcome: dict[str, Any] = _train_flow()(settings, tell)
-    return outcome
+        return start(bar.draw if sys.stderr.isatty() else _print_round)
 
 
 def _embed(settings: Settings) -> None:

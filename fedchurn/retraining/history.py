@@ -32,6 +32,10 @@ class Story:
         return str(self.trigger.facts["key"])
 
     @property
+    def arrival(self) -> str:
+        return str(self.trigger.facts["arrival"])
+
+    @property
     def run_key(self) -> str:
         """Idempotency key of the training, "" when it was skipped or is not decided."""
         return str(_fact(self.decision, "run_key"))
@@ -46,7 +50,7 @@ class Story:
         evidence: Mapping[str, Any] = self.trigger.facts.get("evidence") or {}
         names = {
             self.key,
-            str(self.trigger.facts["arrival"]),
+            self.arrival,
             str(evidence.get("window_id", "")),
             self.run_key,
             str(_fact(self.started, "flow_run_id")),
@@ -96,15 +100,11 @@ class History:
 
     def told(self) -> frozenset[str]:
         """Arrivals that are in the journal."""
-        return frozenset(str(story.trigger.facts["arrival"]) for story in self.stories)
+        return frozenset(story.arrival for story in self.stories)
 
     def decided(self) -> frozenset[str]:
         """Arrivals that were decided."""
-        return frozenset(
-            str(story.trigger.facts["arrival"])
-            for story in self.stories
-            if story.decision is not None
-        )
+        return frozenset(s.arrival for s in self.stories if s.decision is not None)
 
     def decisions(self) -> dict[str, PastDecision]:
         """Per event the decision that counts: that it led to a retrain, else the last skip."""

@@ -6,7 +6,7 @@ next look: what is decided is not decided again, and what was ordered is not ord
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -127,6 +127,18 @@ def _alone(site: RetrainSite, held: ExitStack) -> bool:
             if turn == MAX_TURNS - 1:
                 raise
     return False
+
+
+def stories_of(settings: Settings, names: Collection[str]) -> list[dict[str, Any]]:
+    """What led to releases, or came of drift windows or events: each story once, JSON-ready."""
+    history = retrain_site(settings).journal().history()
+    found = {s.arrival: s for name in names for s in history.chain_of(name)}
+    return [as_dict(story) for story in found.values()]
+
+
+def as_dict(story: Story) -> dict[str, Any]:
+    """A story, JSON-ready: the facts of each part that there is, by kind."""
+    return {entry.kind: {"time": entry.time, **entry.facts} for entry in story.entries}
 
 
 def ask_by_hand(site: RetrainSite, key: str, reason: str, *, force: bool) -> Trigger:

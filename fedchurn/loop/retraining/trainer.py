@@ -53,7 +53,7 @@ class Trained:
 PROCESS = "this process"  # the place of trainings that die with who ordered them
 
 
-class TrainingFailed(Exception):  # noqa: N818
+class TrainingFailed(Exception):
     """A training came to an end without a verdict; ``cause`` says why."""
 
     def __init__(self, cause: Exception) -> None:

@@ -1,0 +1,155 @@
+"""Flow ``retrain``: settle what is open -> decide about triggers -> train -> take down the outcome.
+
+What decides, and everything that survives a kill, is in ``fedchurn.loop.retraining.retrain``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from fedchurn.contract.load import load_contract
+from fedchurn.errors import PromotionRefused
+from fedchurn.loop.retraining.retrain import (
+    RetrainSite,
+    as_dict,
+    ask_by_hand,
+    carry_out,
+    only_retrain,
+    open_runs,
+    retrain_site,
+)
+from fedchurn.loop.retraining.trainer import ProcessTrainer, Trainer
+from flows.deployed_training import DeploymentTrainer, is_deployed, train_parameters
+from flows.embedded_server import prefect_server
+from flows.settings import flow_settings
+from flows.train import TURN_SECONDS, WANTED_SOON, train_and_promote
+from tasks.progress import OnRound, listening
+from tasks.retraining import decide_waiting
+
+
+@flow(
+    name="retrain",
+    flow_run_name="retrain-{contract}",
+    validate_parameters=True,
+    persist_result=False,
+    result_serializer="json",  # a failure is written down even so, else as a pickle
+)
+def retrain(
+    contract: str = "ecommerce",
+    reason: str | None = None,
+    force: bool = False,
+    config: str | None = None,
+    assignments: list[str] | None = None,
+) -> Any:
+    """Decide about every trigger that waits, and train at most once.
+
+    Ends Completed: ``Retrained``, ``Refused`` or ``Unchanged`` (what promotion said), ``Skipped``
+    (no trigger stood the checks), ``Nothing`` (none was waiting), or ``Asked`` (the training has
+    not begun or not ended; a later run takes down its outcome). A training that fails fails this
+    run too; that is in the journal.
+
+    Args:
+        contract: name or path of the contract.
+        reason: a person asks, and why; without it, only what waits is decided.
+        force: with a reason: override what ``retraining.force_overrides`` names.
+        config: YAML file with settings.
+        assignments: texts like ``seed=7``.
+    """
+    site = _site(contract, config, assignments or [])
+    if reason is not None:
+        ask_by_hand(site, f"manual {flow_run.id}", reason, force=force)
+    return ended(retrain_now(site))
+
+
+def retrain_embedded(home: Path, asked: dict[str, Any], on_round: OnRound) -> dict[str, Any]:
+    """The same flow in this process; it trains here too, unless a server has the deployment.
+
+    Args:
+        home: where a Prefect server of our own keeps its files.
+        asked: the flow's parameters.
+        on_round: sees the rounds of a training in this process.
+    """
+    with prefect_server(home, meanwhile=WANTED_SOON), listening(on_round):
+        result: dict[str, Any] = retrain(**asked)
+    return result
+
+
+def _site(contract: str, config: str | None, assignments: list[str]) -> RetrainSite:
+    """The site, with what the deployment ``train/CONTRACT`` says about data and settings."""
+    own = train_parameters(load_contract(contract).contract)
+    config = config or own.get("config")
+    merged = [*(own.get("assignments") or []), *assignments]
+    settings = flow_settings(contract, own.get("data"), own.get("recipe"), config, merged)
+    return retrain_site(settings, config, merged)
+
+
+def retrain_now(site: RetrainSite) -> dict[str, Any]:
+    """The steps of ``retrain``.
+
+    Raises:
+        FedchurnError: the training failed, or nothing could be decided; triggers go on waiting.
+    """
+    with only_retrain(site) as alone:
+        decided: list[dict[str, Any]] = []
+        ran: list[dict[str, Any]] = []
+        trainer = _trainer(site) if alone else None
+        while True:
+            stories = [_carried_out(site, story, trainer) for story in open_runs(site)]
+            ran += [story for story in stories if story]
+            found = decide_waiting(site.settings.model_dump(mode="json"), alone)
+            decided += found
+            if trainer is None or not any(story["decision"]["run_key"] for story in found):
+                return outcome(decided, ran)
+
+
+def _carried_out(site: RetrainSite, story: Any, trainer: Trainer | None) -> dict[str, Any] | None:
+    return as_dict(carry_out(site, story, trainer)) if trainer is not None else None
+
+
+def _trainer(site: RetrainSite) -> Trainer:
+    if is_deployed(site.name):
+        return DeploymentTrainer(site.name, start_minutes=site.settings.retraining.start_minutes)
+    return ProcessTrainer(lambda s: train_and_promote(s, wait_seconds=TURN_SECONDS))
+
+
+def outcome(decided: list[dict[str, Any]], ran: list[dict[str, Any]]) -> dict[str, Any]:
+    """What came of it, in a word and a sentence, with every decision and every run."""
+    ends = [story["outcome"] for story in ran if "outcome" in story]
+    words = {str(end["outcome"]) for end in ends}
+    word = next((w for w in ("promoted", "refused", "unchanged") if w in words), "")
+    if not word and len(ends) < len(ran):
+        word = "asked"
+    word = {"promoted": "retrained", "": "skipped" if decided else "nothing"}.get(word, word)
+    return {
+        "outcome": word,
+        "exit_code": PromotionRefused.exit_code if word == "refused" else 0,
+        "summary": _summary(decided, ran),
+        "decisions": decided,
+        "runs": ran,
+    }
+
+
+def _summary(decided: list[dict[str, Any]], ran: list[dict[str, Any]]) -> str:
+    chosen = [story for story in decided if story["decision"]["run_key"]]
+    parts = [f"{len(decided)} triggers decided, {len(chosen)} to retrain."]
+    if decided and not chosen:
+        parts.append(str(decided[0]["decision"]["summary"]))
+    for story in ran:
+        end = story.get("outcome")
+        parts.append(
+            f"{end['outcome'].capitalize()}: {end['release_id']} (version {end['version']})."
+            if end
+            else "A training was asked for and is not over."
+        )
+    return " ".join(parts)
+
+
+def ended(result: dict[str, Any]) -> State[dict[str, Any]]:
+    """A completed state that is named after the outcome."""
+    name = str(result["outcome"]).capitalize()
+    return Completed(name=name, message=str(result["summary"]), data=result)
