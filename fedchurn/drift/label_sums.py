@@ -7,8 +7,8 @@ that live and held-out figures treat ties alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,36 @@ class LabelSums:
         gaps = (g["num_rows"] * abs(g["observed"] - g["predicted"]) for g in self.reliability())
         return _share(sum(gaps), self.num_rows)
 
+    def to_arrays(self) -> dict[str, NDArray[np.int64]]:
+        """The sums as named int64 arrays, ready for a ``Reply``."""
+        totals = [getattr(self, name) for name in _TOTALS]
+        return {
+            "label_totals": np.asarray(totals, dtype=np.int64),
+            "label_positive_counts": self.positive_counts,
+            "label_negative_counts": self.negative_counts,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> LabelSums:
+        """The sums behind ``to_arrays``; other names in ``arrays`` are ignored.
+
+        Raises:
+            DataError: a part is missing, has another shape, or contradicts the others.
+        """
+        try:
+            totals = [int(v) for v in np.asarray(arrays["label_totals"]).tolist()]
+            parts: dict[str, Any] = dict(zip(_TOTALS, totals, strict=True))
+            for name in _COUNTS:
+                parts[name] = np.asarray(arrays[f"label_{name}"], dtype=np.int64)
+            sums = cls(**parts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"label sums cannot be read: {error!r}",
+                next_step="use the same fedchurn everywhere",
+            ) from error
+        _check_consistent(sums)
+        return sums
+
     def figures(self) -> dict[str, Any]:
         """All figures, JSON-ready; None where a figure makes no sense."""
         return {
@@ -177,6 +207,30 @@ class LabelSums:
             "mean_predicted": _share(self.probability_ticks / TICKS_PER_UNIT, self.num_rows),
             "observed_rate": _share(self.num_positive, self.num_rows),
         }
+
+
+_COUNTS = ("positive_counts", "negative_counts")
+_TOTALS = tuple(one.name for one in fields(LabelSums) if one.name not in _COUNTS)
+
+
+def _check_consistent(sums: LabelSums) -> None:
+    counts = (sums.positive_counts, sums.negative_counts)
+    counted = tuple(int(one.sum()) for one in counts)
+    stated = (sums.num_positive, sums.num_negative)
+    lowest = min(*(one.min(initial=0) for one in counts), *stated)
+    totals = [getattr(sums, name) for name in _TOTALS]
+    largest = sums.num_rows * TICKS_PER_UNIT
+    if (
+        {one.shape for one in counts} != {(NUM_BINS,)}
+        or counted != stated
+        or min(lowest, *totals) < 0
+        or max(sums.squared_error_ticks, sums.probability_ticks) > largest
+        or sums.fourth_power_ticks > sums.squared_error_ticks + sums.num_rows
+    ):
+        raise DataError(
+            f"label sums contradict themselves: counted {counted}, stated {stated}",
+            next_step="ask the client again with the same version of fedchurn",
+        )
 
 
 def label_sums(labels: ArrayLike, probabilities: ArrayLike, decisions: ArrayLike) -> LabelSums:
