@@ -151,6 +151,8 @@ class DriftSettings(_Record):
         rule: ``calibrated`` (by the release; default thresholds where it is not), or ``online``:
             what a reference system does, 39 % false alarms (``fedchurn.drift.online``).
         log_folder: where the service logs predictions, if not under home.
+        client_epsilon: budget of the noise that each client adds to its counts, per check of the
+            clients' own rows; 0 for none.
     """
 
     false_alarms_per_year: float = Field(default=1.0, gt=0)
@@ -162,6 +164,7 @@ class DriftSettings(_Record):
     max_window_rows: int = Field(default=100_000, ge=50)
     rule: Literal["calibrated", "online"] = "calibrated"
     log_folder: Path | None = None
+    client_epsilon: float = Field(default=0.0, ge=0)
 
 
 class FeedbackSettings(_Record):

@@ -11,6 +11,7 @@ import os
 import typer
 
 from fedchurn.cli import (
+    client_drift_verb,
     contract_verbs,
     key_verbs,
     model_verbs,
@@ -33,6 +34,7 @@ registry_verbs.add_to(app)
 retraining_verbs.add_to(app)
 key_verbs.add_to(app)
 serving_verbs.add_to(app)
+client_drift_verb.add_to(app)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,7 +111,6 @@ class _Reader:
     question: DriftQuestion
     references: Mapping[str, DriftReference]
     groups: Mapping[str, Any]
-    max_deals: int
     seed: int
 
     @classmethod
@@ -122,11 +120,8 @@ class _Reader:
         references: Mapping[str, DriftReference],
         rule: DriftRule | None,
     ) -> _Reader:
-        rule = rule or DriftRule()
-        num_tests = sum(len(reference.columns) for reference in references.values())
-        max_deals = min(MAX_DEALS, math.ceil(2 * max(num_tests, 1) / rule.level))
         groups = noisy_groups(read_reference(question.stored, question.contract))
-        return cls(question, references, groups, max_deals, rule.seed)
+        return cls(question, references, groups, (rule or DriftRule()).seed)
 
     def window(self, reply: Reply) -> ClientWindow:
         """Raises ValueError, KeyError or TypeError where the reply holds no such counts."""
@@ -162,7 +157,7 @@ class _Reader:
                 num_rows,
                 epsilon,
                 k,
-                self.max_deals,
+                MAX_DEALS,
                 np.random.default_rng([self.seed, place]),
             )
         return ClientWindow(num_rows, _known_labels(histograms, columns), p_values)
