@@ -1,4 +1,4 @@
-"""Verbs about what the service has answered: replay."""
+"""Verbs about what the service has answered: replay, performance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedchurn.cli import performance_verb
 from fedchurn.cli.verb import Json, verb
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command("replay")(replay_verb)
+    performance_verb.add_to(app)
 
 
 @verb
