@@ -39,18 +39,16 @@ WATCHED = Contract.model_validate(
 EDGES = [-0.5, 0.5, 1.5]
 
 
-def part(zeros: int, ones: int, *, own: bool = True) -> dict[str, Any]:
-    """Reference rows: Tenure 0 and 1, phones and computers in equal parts, scores around 0.25."""
+def part(zeros: int, ones: int, devices: tuple[int, int]) -> dict[str, Any]:
+    """Reference rows: customers by Tenure 0 and 1, phones and computers; all scores are alike."""
     num_rows = zeros + ones
     scores = {"cells": [[1, num_rows]], "num_rows": num_rows, "num_effective_rows": num_rows}
-    made: dict[str, Any] = {
+    return {
         "num_rows": num_rows,
         "numbers": {"Tenure": {"missing": 0, "cells": [[1, zeros], [2, ones]]}},
-        "categories": {
-            "Device": {"cells": [num_rows // 2, num_rows // 2], "missing": 0, "unknown": 0}
-        },
+        "categories": {"Device": {"cells": list(devices), "missing": 0, "unknown": 0}},
+        "own": {"churn_probability": scores},
     }
-    return {**made, "own": {"churn_probability": scores}} if own else made
 
 
 REFERENCE: dict[str, Any] = {
@@ -58,9 +56,16 @@ REFERENCE: dict[str, Any] = {
     "edges": {"Tenure": EDGES},
     "own_edges": {"churn_probability": [0.2, 0.4]},
     "labels": {"Device": ["Phone", "Computer"]},
-    "pooled": part(500, 500),
-    "clients": {"Device=Phone": part(250, 250), "Device=Computer": part(250, 250)},
-    "scores": {"edges": [0.0, 0.5, 1.0], "negative_rows": [70, 10], "positive_rows": [10, 10]},
+    "pooled": part(500, 500, (500, 500)),
+    "clients": {
+        "Device=Phone": part(250, 250, (500, 0)),
+        "Device=Computer": part(250, 250, (0, 500)),
+    },
+    "scores": {
+        "edges": [0.0, 0.2, 0.3, 1.0],
+        "negative_rows": [0, 150, 0],
+        "positive_rows": [0, 50, 0],
+    },
     "dependence": None,
     "calibration": None,
 }
