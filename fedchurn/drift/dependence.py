@@ -18,7 +18,6 @@ from fedchurn.contract.columns import Columns
 from fedchurn.drift.latent_correlation import (
     hermite_coefficients,
     latent_correlations,
-    positive_definite,
     score_correlations,
 )
 from fedchurn.drift.normal_scores import (
@@ -138,8 +137,10 @@ def fit_dependence(columns: Sequence[ScoredColumn], sums: DependenceSums) -> Dep
             _present(columns, sums),
         )
         _forget_own_missingness(found, columns)
-        latent = latent_correlations(found, _coefficients(columns))
-        correlation = positive_definite(latent, size / (size + sums.num_rows))
+        # A little towards the identity: few rows know less about pairs than there are pairs.
+        found *= sums.num_rows / (sums.num_rows + size)
+        np.fill_diagonal(found, 1.0)
+        correlation = latent_correlations(found, _coefficients(columns))
     rounded = np.round(correlation, _DECIMALS)
     components = np.round(principal_components(rounded[:-1, :-1]), 9)
     return Dependence(sums.num_rows, tuple(columns), rounded, components)
@@ -181,9 +182,11 @@ def read_dependence(stored: Mapping[str, Any]) -> Dependence | None:
 def _present(columns: Sequence[ScoredColumn], sums: DependenceSums) -> FloatArray:
     """Share of rows in which two coordinates are both present, (q, q), from the sums themselves."""
     size = len(sums.sums)
-    flagged = [n for n, one in enumerate(columns) if one.missing_ticks is not None]
-    low = np.array([columns[n].missing_ticks[0] for n in flagged], dtype=np.float64)  # type: ignore[index]
-    high = np.array([columns[n].missing_ticks[1] for n in flagged], dtype=np.float64)  # type: ignore[index]
+    scores = {
+        n: one.missing_ticks for n, one in enumerate(columns) if one.missing_ticks is not None
+    }
+    flagged = list(scores)
+    low, high = np.array(list(scores.values()), dtype=np.float64).reshape(-1, 2).T
     flags = slice(len(columns), len(columns) + len(flagged))
     # Missingness has two scores, so it is 0 or 1 after a shift and a stretch.
     means = sums.sums[flags] / sums.num_rows

@@ -2,7 +2,7 @@
 
 Scores of few cells correlate less than the normal values that they stand for: yes-or-no columns of
 the same rows reach 0.64 at most. For given cells the correlation of scores is a power series in
-that of the values, with coefficients from Hermite polynomials (Lancaster 1957); we turn it around.
+that of the values, with coefficients from Hermite polynomials (Lancaster 1957); we go the way back.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fedchurn.drift.normal_scores import thresholds
 FloatArray = NDArray[np.float64]
 
 _NUM_TERMS = 24
-_LARGEST = 0.99
-_NUM_HALVINGS = 30
+_NUM_STEPS = 40
+_STEP = 0.5
 _SMALLEST_EIGENVALUE = 1e-3
 
 
@@ -74,31 +74,34 @@ def hermite_coefficients(scores: FloatArray, shares: FloatArray) -> FloatArray:
 
 
 def latent_correlations(found: FloatArray, coefficients: Sequence[FloatArray]) -> FloatArray:
-    """Correlations of normal values whose scores correlate as ``found`` (q, q)."""
-    series = np.stack(coefficients)
-    low, high = np.full(found.shape, -_LARGEST), np.full(found.shape, _LARGEST)
-    for _ in range(_NUM_HALVINGS):
-        middle = (low + high) / 2
-        total = np.zeros_like(middle)
-        for term in series.T[::-1]:
-            total = (total + np.outer(term, term)) * middle
-        below = total < found
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    result = (low + high) / 2
-    unknown = np.abs(series).sum(axis=1) == 0  # a column of one cell goes with nothing
-    result[unknown, :] = result[:, unknown] = 0.0
-    np.fill_diagonal(result, 1.0)
-    return (result + result.T) / 2
+    """The positive definite correlations whose scores correlate nearly as ``found`` (q, q).
 
-
-def positive_definite(correlation: FloatArray, shrinkage: float) -> FloatArray:
-    """Moved towards the identity by ``shrinkage`` (0-1), and made a correlation matrix again.
-
-    Pairwise estimates need not fit together; eigenvalues below 0.001 are raised to it (Higham 2002
-    gives the nearest such matrix, this one is near enough).
+    Pairs alone need not fit together: no normal values do what three columns do that are ``no`` in
+    the same rows. So steps towards the wanted correlations of scores and back to positive definite
+    matrices take turns (projected gradient descent).
     """
-    moved = (1 - shrinkage) * correlation + shrinkage * np.eye(len(correlation))
-    values, vectors = np.linalg.eigh(moved)
+    series = np.stack(coefficients)
+    latent = positive_definite(found)
+    for _ in range(_NUM_STEPS):
+        missed = found - _of_scores(latent, series)
+        np.fill_diagonal(missed, 0.0)
+        latent = positive_definite(latent + _STEP * missed)
+    return latent
+
+
+def _of_scores(latent: FloatArray, series: FloatArray) -> FloatArray:
+    total = np.zeros_like(latent)
+    for term in series.T[::-1]:
+        total = (total + np.outer(term, term)) * latent
+    return total
+
+
+def positive_definite(matrix: FloatArray) -> FloatArray:
+    """A correlation matrix near the symmetric ``matrix``, with eigenvalues of about 0.001 at least.
+
+    Eigenvalues below are raised, then the diagonal is scaled back to 1 (Rebonato and Jaeckel 1999).
+    """
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     mended = (vectors * np.maximum(values, _SMALLEST_EIGENVALUE)) @ vectors.T
     scale = 1 / np.sqrt(np.diag(mended))
     result = mended * np.outer(scale, scale)

@@ -127,12 +127,18 @@ def coordinates(scored: Sequence[ScoredColumn], places: Sequence[NDArray[np.intp
         places: cells per column, (n,) each, the last one for a missing value.
     """
     values = [one.ticks[at] for one, at in zip(scored, places, strict=True)]
-    flags = [
+    return np.stack([*values, *missing_flags(scored, places)], axis=1)
+
+
+def missing_flags(
+    scored: Sequence[ScoredColumn], places: Sequence[NDArray[np.intp]]
+) -> list[IntArray]:
+    """Ticks of missingness, (n,) each, of the columns in which it counts."""
+    return [
         one.missing_ticks[(at == one.num_cells).astype(np.intp)]
         for one, at in zip(scored, places, strict=True)
         if one.missing_ticks is not None
     ]
-    return np.stack([*values, *flags], axis=1)
 
 
 def read_scored_columns(stored: Mapping[str, Any], names: Sequence[str]) -> list[ScoredColumn]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 Cells = NDArray[np.int32]
 
-_NUM_RANKED_ROWS = 20_000
+_NUM_RANKED_ROWS = 10_000
 
 
 def sample_cells(
@@ -54,7 +54,7 @@ class _Marginal:
 class SyntheticRows:
     """Draws synthetic rows; see ``sample_cells``.
 
-    The reconstruction error of a synthetic row keeps its rank among 20 000 others, and takes the
+    The reconstruction error of a synthetic row keeps its rank among 10 000 others, and takes the
     value of that rank among the errors of real held-out rows.
     """
 

@@ -193,20 +193,31 @@ def merge_small_cells(counts: NDArray[np.integer], min_cell_rows: int) -> FloatA
     >>> merge_small_cells(np.array([4, 1, 0, 9, 2]), 5).tolist()
     [2.5, 2.5, 0.0, 11.0, 0.0]
     """
-    result = np.where(counts >= min_cell_rows, counts, 0).astype(np.float64)
-    if counts.sum() < min_cell_rows:
-        return result
-    borders = np.flatnonzero(counts >= min_cell_rows).tolist()
-    for begin, end in zip([-1, *borders], [*borders, len(counts)], strict=True):
-        cells = begin + 1 + np.flatnonzero(counts[begin + 1 : end])
-        groups = _groups(cells.tolist(), counts, min_cell_rows)
-        if not groups:
-            result[begin if begin >= 0 else end] += counts[cells].sum() if len(cells) else 0
-        for group in groups:
-            # Even spread over the span hides which of its cells held the few rows.
-            span = range(group[0], group[-1] + 1)
-            result[list(span)] = counts[group].sum() / len(span)
+    result = np.zeros(len(counts))
+    for span, cells in merged_cells(counts, min_cell_rows):
+        # Even spread over the span hides which of its cells held the few rows.
+        result[span.start : span.stop] = counts[cells].sum() / len(span)
     return result
+
+
+def merged_cells(counts: NDArray[np.integer], min_cell_rows: int) -> list[tuple[range, list[int]]]:
+    """How ``merge_small_cells`` groups: the span of cells that each group of filled cells gets.
+
+    >>> merged_cells(np.array([4, 1, 0, 9, 2]), 5)
+    [(range(3, 4), [3, 4]), (range(0, 2), [0, 1])]
+    """
+    if counts.sum() < min_cell_rows:
+        return []
+    borders = np.flatnonzero(counts >= min_cell_rows).tolist()
+    alone = {cell: [cell] for cell in borders}
+    between: list[tuple[range, list[int]]] = []
+    for begin, end in zip([-1, *borders], [*borders, len(counts)], strict=True):
+        cells = (begin + 1 + np.flatnonzero(counts[begin + 1 : end])).tolist()
+        groups = _groups(cells, counts, min_cell_rows)
+        if cells and not groups:
+            alone[begin if begin >= 0 else end] += cells
+        between += [(range(group[0], group[-1] + 1), group) for group in groups]
+    return [*((range(cell, cell + 1), cells) for cell, cells in alone.items()), *between]
 
 
 def _groups(cells: list[int], counts: NDArray[np.integer], min_cell_rows: int) -> list[list[int]]:

@@ -1,8 +1,9 @@
 """What a client tells about how its columns go together: sums over rows, as whole numbers.
 
-Nothing is told of a value that fewer than k rows share: before a row's scores are multiplied, each
-column's neighbouring cells are joined until they hold k of the client's rows, and count with their
-mean score.
+Before scores are multiplied, each column is coarsened as in the client's histograms (see
+``fedchurn.encoding.statistics``): a label of fewer than k rows counts as the commonest one, and
+neighbouring cells of a number are joined until they hold k rows. So of a single column these sums
+tell nothing that its histogram does not.
 """
 
 from __future__ import annotations
@@ -14,9 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.dependence import DependenceSums, reconstruction_errors
-from fedchurn.drift.normal_scores import TICKS_PER_UNIT, ScoredColumn, places_of
-from fedchurn.encoding.statistics import customer_squares, effective_rows, merge_small_cells
+from fedchurn.drift.dependence import DependenceSums, coordinate_names, reconstruction_errors
+from fedchurn.drift.normal_scores import (
+    TICKS_PER_UNIT,
+    ScoredColumn,
+    cell_places,
+    missing_flags,
+    places_of,
+)
+from fedchurn.encoding.statistics import (
+    customer_squares,
+    effective_rows,
+    merge_small_cells,
+    merged_cells,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -88,11 +100,11 @@ def dependence_sums(
         scored: the tested columns, scored by the reference of all clients.
         min_cell_rows: k.
     """
-    values = _coordinates(columns, probability, scored, min_cell_rows)
-    size = values.shape[1]
+    size = len(coordinate_names(scored))
     sums, products = np.zeros(size, dtype=np.int64), np.zeros((size, size), dtype=np.int64)
-    if len(values) < min_cell_rows:
+    if len(probability) < max(min_cell_rows, 1):
         return DependenceSums(0, sums, products)
+    values = _coordinates(columns, probability, scored, min_cell_rows)
     for start in range(0, len(values), _BLOCK_ROWS):
         block = values[start : start + _BLOCK_ROWS].astype(np.float64)
         sums += block.sum(axis=0).astype(np.int64)
@@ -118,7 +130,7 @@ def held_out_sums(
         error_edges: inner edges of the histogram, (c - 1,).
         min_cell_rows: k.
     """
-    if len(customer_groups) < min_cell_rows:
+    if len(customer_groups) < max(min_cell_rows, 1):
         return HeldOutSums(0, 0.0, np.zeros(len(error_edges) + 1))
     errors = reconstruction_errors(scored, places_of(scored, columns), components)
     places = np.searchsorted(error_edges, errors, side="right")
@@ -136,58 +148,63 @@ def _coordinates(
     scored: Sequence[ScoredColumn],
     min_cell_rows: int,
 ) -> IntArray:
-    places = [
-        _few_missing_in_the_middle(at, one.num_cells, min_cell_rows)
-        for one, at in zip(scored, places_of(scored, columns), strict=True)
+    places = places_of(scored, columns)
+    coarse = [
+        _coarse_labels(at, one.num_cells + 1, min_cell_rows)
+        if one.edges is None
+        else _few_missing_in_the_middle(one, at, columns[one.name], min_cell_rows)
+        for one, at in zip(scored, places, strict=True)
     ]
     values = [
-        _shared_ticks(at, one.ticks, min_cell_rows) for one, at in zip(scored, places, strict=True)
-    ]
-    flags = [
-        one.missing_ticks[(at == one.num_cells).astype(np.intp)]
-        for one, at in zip(scored, places, strict=True)
-        if one.missing_ticks is not None
+        one.ticks[at] if one.edges is None else _joined_ticks(at, one.ticks, min_cell_rows)
+        for one, at in zip(scored, coarse, strict=True)
     ]
     cells = np.minimum(probability * _NUM_LOGIT_CELLS, _NUM_LOGIT_CELLS - 1).astype(np.intp)
-    return np.stack([*values, *flags, _shared_ticks(cells, _logit_ticks(), min_cell_rows)], axis=1)
+    logits = _joined_ticks(cells, np.append(_logit_ticks(), 0), min_cell_rows)
+    return np.stack([*values, *missing_flags(scored, coarse), logits], axis=1)
+
+
+def _coarse_labels(
+    places: NDArray[np.intp], num_places: int, min_cell_rows: int
+) -> NDArray[np.intp]:
+    """A label (unknown and missing ones, too) of fewer than k rows counts as the commonest one.
+
+    Where even that one has fewer, all are missing.
+    """
+    counts = np.bincount(places, minlength=num_places)
+    common = int(np.argmax(counts)) if counts.max() >= min_cell_rows else num_places - 1
+    counted_as = np.where(counts < min_cell_rows, common, np.arange(num_places))
+    return counted_as[places]
 
 
 def _few_missing_in_the_middle(
-    places: NDArray[np.intp], missing: int, min_cell_rows: int
+    column: ScoredColumn,
+    places: NDArray[np.intp],
+    values: NDArray[np.float64] | NDArray[np.int32],
+    min_cell_rows: int,
 ) -> NDArray[np.intp]:
-    """Fewer than k missing values count as the median, fewer than k others as missing."""
-    absent = places == missing
+    """Fewer than k missing numbers count as the median, fewer than k others as missing."""
+    absent = places == column.num_cells
     num_absent = int(np.count_nonzero(absent))
     if len(places) - num_absent < min_cell_rows:
-        return np.full_like(places, missing)
-    if num_absent < min_cell_rows:
-        middle = np.partition(places[~absent], (len(places) - num_absent) // 2)
-        return np.where(absent, middle[(len(places) - num_absent) // 2], places)
+        return np.full_like(places, column.num_cells)
+    if 0 < num_absent < min_cell_rows:
+        median = np.array([np.median(values[~absent])])
+        return np.where(absent, cell_places(median, column.edges, column.num_cells), places)
     return places
 
 
-def _shared_ticks(places: NDArray[np.intp], ticks: IntArray, min_cell_rows: int) -> IntArray:
-    """Ticks per row (n,), of which each stands for at least k neighbouring rows."""
-    counts = np.bincount(places, minlength=len(ticks))
-    filled = np.flatnonzero(counts)
-    groups = _groups(counts[filled], min_cell_rows)
-    rows = np.bincount(groups, weights=counts[filled])
-    means = np.bincount(groups, weights=counts[filled] * ticks[filled]) / rows
+def _joined_ticks(places: NDArray[np.intp], ticks: IntArray, min_cell_rows: int) -> IntArray:
+    """Ticks per row (n,): neighbouring cells of k rows together count with the mean of their span.
+
+    The mean is that of cells, not of rows: it does not say which of its cells held the rows.
+    """
+    missing = len(ticks) - 1
+    counts = np.bincount(places, minlength=len(ticks))[:missing]
     shared = np.zeros(len(ticks), dtype=np.int64)
-    shared[filled] = np.rint(means[groups]).astype(np.int64)
+    for span, cells in merged_cells(counts, min_cell_rows):
+        shared[cells] = round(float(ticks[span.start : span.stop].mean()))
     return shared[places]
-
-
-def _groups(counts: NDArray[np.int64], min_cell_rows: int) -> NDArray[np.intp]:
-    """Group of each cell, from the left; the last one takes a rest below k in."""
-    groups = np.zeros(len(counts), dtype=np.intp)
-    number = held = 0
-    for cell, rows in enumerate(counts.tolist()):
-        groups[cell] = number
-        held += rows
-        if held >= min_cell_rows:
-            number, held = number + 1, 0
-    return np.minimum(groups, max(number - 1, 0)) if held else groups
 
 
 def _logit_ticks() -> IntArray:
