@@ -14,22 +14,17 @@ from prefect.states import Completed, State
 
 from fedchurn.contract.load import load_contract
 from fedchurn.errors import PromotionRefused
-from fedchurn.loop.retraining.retrain import (
-    RetrainSite,
-    as_dict,
-    ask_by_hand,
-    carry_out,
-    only_retrain,
-    open_runs,
-    retrain_site,
-)
+from fedchurn.loop.retraining.retrain import ask_by_hand, retrain_once
+from fedchurn.loop.retraining.site import RetrainSite, retrain_site
 from fedchurn.loop.retraining.trainer import ProcessTrainer, Trainer
 from flows.deployed_training import DeploymentTrainer, is_deployed, train_parameters
 from flows.embedded_server import prefect_server
 from flows.settings import flow_settings
-from flows.train import TURN_SECONDS, WANTED_SOON, train_and_promote
+from flows.train import TURN_SECONDS, train_and_promote
 from tasks.progress import OnRound, listening
 from tasks.retraining import decide_waiting
+
+WANTED_SOON = ("mlflow",)  # every decision asks what is in production
 
 
 @flow(
@@ -89,26 +84,10 @@ def _site(contract: str, config: str | None, assignments: list[str]) -> RetrainS
 
 
 def retrain_now(site: RetrainSite) -> dict[str, Any]:
-    """The steps of ``retrain``.
-
-    Raises:
-        FedchurnError: the training failed, or nothing could be decided; triggers go on waiting.
-    """
-    with only_retrain(site) as alone:
-        decided: list[dict[str, Any]] = []
-        ran: list[dict[str, Any]] = []
-        trainer = _trainer(site) if alone else None
-        while True:
-            stories = [_carried_out(site, story, trainer) for story in open_runs(site)]
-            ran += [story for story in stories if story]
-            found = decide_waiting(site.settings.model_dump(mode="json"), alone)
-            decided += found
-            if trainer is None or not any(story["decision"]["run_key"] for story in found):
-                return outcome(decided, ran)
-
-
-def _carried_out(site: RetrainSite, story: Any, trainer: Trainer | None) -> dict[str, Any] | None:
-    return as_dict(carry_out(site, story, trainer)) if trainer is not None else None
+    """The steps of ``retrain``; see ``fedchurn.loop.retraining.retrain``."""
+    plain = site.settings.model_dump(mode="json")
+    done = retrain_once(site, lambda: _trainer(site), lambda alone: decide_waiting(plain, alone))
+    return outcome(list(done.decided), list(done.ran))
 
 
 def _trainer(site: RetrainSite) -> Trainer:

@@ -7,7 +7,8 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
-from fedchurn.loop.retraining.retrain import as_dict, decide_triggers, retrain_site
+from fedchurn.loop.retraining.retrain import decide_triggers
+from fedchurn.loop.retraining.site import as_dict, retrain_site
 from fedchurn.settings import Settings
 from tasks.retrying import is_passing
 

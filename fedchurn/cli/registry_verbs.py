@@ -87,7 +87,7 @@ def why_verb(
     """Say why a release was promoted or refused, and what led to it."""
     from fedchurn.cli.retraining_output import tell_stories
     from fedchurn.loop.production import open_journal
-    from fedchurn.loop.retraining.retrain import stories_of
+    from fedchurn.loop.retraining.site import stories_of
 
     settings = settings_from(config, assignments, flow_values(contract))
     entries = open_journal(settings).why(release)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fedchurn.cli.training_output import run_embedded
-from fedchurn.loop.retraining.retrain import retrain_site
+from fedchurn.cli.training_output import OnRound, run_embedded
+from fedchurn.loop.retraining.site import retrain_site
 from fedchurn.settings import Settings
 
 
@@ -21,10 +21,8 @@ def run_retrain_flow(
     """The retrain flow, embedded: on the Prefect server of ``PREFECT_API_URL`` if that is set.
 
     Returns:
-        the flow's outcome, and ``pending``: triggers that still wait.
+        The flow's outcome, and ``pending``: triggers that still wait.
     """
-    from flows.retrain import retrain_embedded
-
     asked = {
         "contract": settings.contract,
         "reason": reason,
@@ -32,7 +30,13 @@ def run_retrain_flow(
         "config": config,
         "assignments": assignments,
     }
-    outcome = run_embedded(settings, lambda tell: retrain_embedded(settings.home, asked, tell))
+
+    def start(tell: OnRound) -> dict[str, Any]:
+        from flows.retrain import retrain_embedded  # Prefect reads its settings when imported
+
+        return retrain_embedded(settings.home, asked, tell)
+
+    outcome = run_embedded(settings, start)
     pending = retrain_site(settings).inbox().pending()
     return {**outcome, "pending": [trigger.to_dict() for trigger in pending]}
 
