@@ -78,7 +78,7 @@ down: .venv/.train  ## stop what `make up` started
 
 # ---------------------------------------------------------------- development
 test: .venv/.dev  ## every test: unit, integration, end to end (ARGS="-k name" for some)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-unit: .venv/.dev  ## the fast tests only
 	$(BIN)/pytest tests/unit $(ARGS)

@@ -89,11 +89,8 @@ def _smallest(
         drawn = generator.multinomial(num_rows, grouped / grouped.sum(), size=_NUM_WINDOWS)
         windows = drawn.astype(np.float64)
         reference = null.both * max(1 - num_rows / null.both.sum(), 0.0)
-        hits = [
-            strongest_part(null.column, window[np.newaxis], reference + window)[0] > critical
-            for window in windows
-        ]
-        return float(np.mean(hits)) >= chance
+        values = strongest_part(null.column, windows, reference + windows)
+        return float(np.mean(values > critical)) >= chance
 
     low, high = 0.0, _LARGEST[change]
     if not is_found(high):

@@ -37,29 +37,32 @@ def ks_distance(windows: FloatArray, both: FloatArray) -> FloatArray:
 
     Args:
         windows: rows per cell of d windows, (d, c).
-        both: rows per cell of window and reference together, (c,).
+        both: rows per cell of window and reference together, (c,), or (d, c) where it is another
+            for every window.
 
     Returns:
         Float64 (d,).
     """
     num_window, num_reference = _sizes(windows, both)
     running = np.cumsum(windows, axis=1)
-    others = np.cumsum(both) - running
-    return _largest(running / num_window[:, None] - others / num_reference[:, None])
+    others = np.cumsum(both, axis=-1) - running
+    differences = running / num_window[:, None] - others / num_reference[:, None]
+    return np.maximum(differences.max(axis=1, initial=0.0), -differences.min(axis=1, initial=0.0))
 
 
 def anderson_darling(windows: FloatArray, both: FloatArray) -> FloatArray:
     """A^2 of two samples in mid-ranks, (d,), 0 where a side is empty; arguments as above."""
-    total = max(float(both.sum()), 1.0)
+    total = _total(both)
     num_window, num_reference = _sizes(windows, both)
-    middles = np.cumsum(both) - both / 2
+    middles = np.cumsum(both, axis=-1) - both / 2
     ours = np.cumsum(windows, axis=1) - windows / 2
     differences = ours / num_window[:, None] - (middles - ours) / num_reference[:, None]
     below = middles / total
     spread = below * (1 - below)
     weights = np.divide(both / total, spread, out=np.zeros_like(spread), where=spread > 0)
-    found: FloatArray = np.square(differences) @ weights * num_window * num_reference / total
-    return found * (num_window < total)
+    rows = num_window * num_reference / total[..., 0]
+    found: FloatArray = (np.square(differences) * weights).sum(axis=1) * rows
+    return found * (num_window < total[..., 0])
 
 
 def total_variation(windows: FloatArray, both: FloatArray) -> FloatArray:
@@ -72,7 +75,7 @@ def total_variation(windows: FloatArray, both: FloatArray) -> FloatArray:
 def chi_squared(windows: FloatArray, both: FloatArray) -> FloatArray:
     """Pearson's statistic of homogeneity, window against reference; arguments as above."""
     num_window, num_reference = _sizes(windows, both)
-    shares = both / max(both.sum(), 1.0)
+    shares = np.broadcast_to(both / _total(both), windows.shape)
     squares = np.square(windows - num_window[:, None] * shares)
     scale = 1.0 / num_window + 1.0 / num_reference
     return np.divide(squares, shares, out=np.zeros_like(squares), where=shares > 0).sum(1) * scale
@@ -80,11 +83,12 @@ def chi_squared(windows: FloatArray, both: FloatArray) -> FloatArray:
 
 def _sizes(windows: FloatArray, both: FloatArray) -> tuple[FloatArray, FloatArray]:
     num_window = windows.sum(axis=1)
-    return np.maximum(num_window, 1.0), np.maximum(both.sum() - num_window, 1.0)
+    return np.maximum(num_window, 1.0), np.maximum(both.sum(axis=-1) - num_window, 1.0)
 
 
-def _largest(differences: FloatArray) -> FloatArray:
-    return np.maximum(differences.max(axis=1, initial=0.0), -differences.min(axis=1, initial=0.0))
+def _total(both: FloatArray) -> FloatArray:
+    """Rows of both sides, at least 1, (1,) or (d, 1)."""
+    return np.maximum(both.sum(axis=-1, keepdims=True), 1.0)
 
 
 def number_parts(windows: FloatArray, both: FloatArray) -> Parts:
@@ -92,27 +96,29 @@ def number_parts(windows: FloatArray, both: FloatArray) -> Parts:
 
     Args:
         windows: rows per cell of d windows, (d, c + 1); the last cell holds missing values.
-        both: the same of window and reference together, (c + 1,).
+        both: the same of window and reference together, (c + 1,) or (d, c + 1).
 
     Returns:
         Float64 (d,) by part; each at least 0.
     """
-    present, all_present = windows[:, :-1], both[:-1]
+    present, all_present = windows[:, :-1], both[..., :-1]
     num_window, num_reference = _sizes(present, all_present)
-    size = num_window * num_reference / max(all_present.sum(), 1.0)
-    ks = 2 * size * np.square(ks_distance(present, all_present))
+    size = num_window * num_reference / _total(all_present)[..., 0]
     squared = anderson_darling(present, all_present)
-    parts = {"ks": ks, "anderson_darling": np.where(squared > 0, squared + _AS_KS, 0.0)}
+    parts = {
+        "ks": 2 * size * np.square(ks_distance(present, all_present)),
+        "anderson_darling": np.where(squared > 0, squared + _AS_KS, 0.0),
+    }
     return parts | _missing(windows, both)
 
 
 def label_parts(windows: FloatArray, both: FloatArray) -> Parts:
     """Parts of a category column; arguments and result as of ``number_parts``."""
-    present, all_present = windows[:, :-1], both[:-1]
-    degrees = max(int(np.count_nonzero(all_present)) - 1, 1)
-    return {"chi_squared": _half_square(chi_squared(present, all_present), degrees)} | _missing(
-        windows, both
-    )
+    present, all_present = windows[:, :-1], both[..., :-1]
+    used = (all_present > 0).reshape(-1, present.shape[1]).any(axis=0)
+    degrees = max(int(np.count_nonzero(used)) - 1, 1)
+    chi = _half_square(chi_squared(present, all_present), degrees)
+    return {"chi_squared": chi} | _missing(windows, both)
 
 
 PARTS: dict[ColumnTest, Statistic] = {
@@ -143,26 +149,30 @@ def exponent(window: FloatArray, both: FloatArray, test: ColumnTest) -> float:
 
 
 def _missing(windows: FloatArray, both: FloatArray) -> Parts:
-    if not both[-1] or not both[:-1].any():
+    if not both[..., -1].any() or not both[..., :-1].any():
         return {}
     totals = windows.sum(axis=1)
-    return {"missing": log_likelihood_ratio(windows[:, -1], totals, both[-1], both.sum())}
+    ratio = log_likelihood_ratio(windows[:, -1], totals, both[..., -1], both.sum(axis=-1))
+    return {"missing": ratio}
 
 
 def log_likelihood_ratio(
-    hits: FloatArray, rows: FloatArray, all_hits: float, all_rows: float
+    hits: FloatArray,
+    rows: FloatArray,
+    all_hits: FloatArray | np.float64 | float,
+    all_rows: FloatArray | np.float64 | float,
 ) -> FloatArray:
     """Half of G of a 2 x 2 table (nats): ``hits`` of ``rows``, and the rest of ``all_hits``.
 
     Unlike a normal z^2 / 2 it stays honest for rare values: the chance of more is at most about
     exp(-value) (Chernoff 1952), however few rows are expected.
     """
-    rest, others = all_hits - hits, all_rows - rows
-    share = all_hits / all_rows
-    return np.maximum(_divergence(hits, rows, share) + _divergence(rest, others, share), 0.0)
+    share = np.asarray(all_hits / all_rows)
+    rest = _divergence(all_hits - hits, all_rows - rows, share)
+    return np.maximum(_divergence(hits, rows, share) + rest, 0.0)
 
 
-def _divergence(hits: FloatArray, rows: FloatArray, share: float) -> FloatArray:
+def _divergence(hits: FloatArray, rows: FloatArray, share: FloatArray) -> FloatArray:
     return _x_log(hits, rows * share) + _x_log(rows - hits, rows * (1 - share))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.federation.state import RoundRecord
+from fedchurn.loop.drift_calibration import with_calibration
 from fedchurn.loop.drift_reference import drift_reference
 from fedchurn.loop.report import add_verdict, write_training_report
 from fedchurn.loop.stage import (
@@ -64,6 +65,7 @@ def register_stage(
         evaluated["key"],
         settings.tracking_uri,
         model_name,
+        settings.drift.model_dump(mode="json"),
     )
     _forget_unregistered(settings, model_name, key)
 
@@ -99,19 +101,25 @@ def _write(before: StagesBefore, run: TrainedRun) -> Path:
     parts = ReleaseParts(
         card=_card(before, run),
         model=run.model,
-        reference=drift_reference(
-            run.statistics,
-            run.test,
-            before.contract,
-            relation=run.relation,
-            min_cell_rows=before.settings.federation.min_cell_rows,
-        ),
+        reference=_reference(before, run),
         golden_rows=choose_golden_rows(before.contract, seed=before.settings.seed),
         fallback=run.fallback,
     )
     folder = write_release(parts, before.settings.home.resolve() / "releases")
     check_golden(load_release(folder))
     return folder
+
+
+def _reference(before: StagesBefore, run: TrainedRun) -> dict[str, Any]:
+    settings, contract = before.settings, before.contract
+    stored = drift_reference(
+        run.statistics,
+        run.test,
+        contract,
+        relation=run.relation,
+        min_cell_rows=settings.federation.min_cell_rows,
+    )
+    return with_calibration(stored, contract, settings.drift, settings.seed)
 
 
 def _card(before: StagesBefore, run: TrainedRun) -> Card:
