@@ -88,7 +88,10 @@ def test_only_the_asked_clients_answer_each_once(build: Build) -> None:
     assert [r.client for r in replies] == ["a", "c"]
 
 
-@pytest.mark.parametrize("task", ["statistics", "newton", "local_epochs", "evaluate", "compare"])
+@pytest.mark.parametrize(
+    "task",
+    ["statistics", "newton", "local_epochs", "evaluate", "compare", "dependence", "held_out"],
+)
 def test_every_task_reaches_the_handler(build: Build, task: str) -> None:
     handler = Answering(lambda request: Reply("a", numbers={request.task: 1.0}))
     (reply,) = exchange_of(build, a=handler).ask(Request(task, 1))

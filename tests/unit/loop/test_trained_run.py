@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedchurn.drift.reference import read_reference
+from fedchurn.drift.verdict import SCORE_COLUMN
 from fedchurn.encoding.statistics import Statistics, client_statistics
 from fedchurn.errors import IntegrityError
 from fedchurn.evaluation.sums import ScoreSums, score_sums
+from fedchurn.federation.dependence import Relation
+from fedchurn.federation.dependence_sums import HeldOutSums
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.drift_reference import drift_reference
 from fedchurn.loop.round_rows import client_round_rows, round_rows
@@ -63,6 +67,11 @@ def run() -> TrainedRun:
         validation={NORTH: sums(1), SOUTH: sums(2)},
         test={NORTH: sums(3), SOUTH: sums(4)},
         fallback_test={NORTH: sums(5), SOUTH: sums(6)},
+        relation=Relation(
+            {"num_rows": 80, "columns": ["age"]},
+            np.array([0.5, 1.5]),
+            {NORTH: HeldOutSums(8, 16.0, np.array([3.0, 5.0, 0.0]))},
+        ),
     )
 
 
@@ -91,6 +100,22 @@ def test_what_is_written_is_read_back(run: TrainedRun, tmp_path: Path) -> None:
         assert (read.num_rows, read.num_positive) == (part.num_rows, part.num_positive)
         np.testing.assert_array_equal(read.numbers["age"].cells, part.numbers["age"].cells)
         np.testing.assert_array_equal(read.categories["plan"].cells, part.categories["plan"].cells)
+
+
+def test_how_columns_go_together_is_read_back(run: TrainedRun, tmp_path: Path) -> None:
+    write_run(run, tmp_path)
+    back = read_run(tmp_path, CONTRACT).relation
+    assert back is not None
+    assert back.dependence == {"num_rows": 80, "columns": ["age"]}
+    assert back.error_edges.tolist() == [0.5, 1.5]
+    ((client, held_out),) = back.held_out.items()
+    assert (client, held_out.num_rows, held_out.customer_squares) == (NORTH, 8, 16.0)
+    assert held_out.error_cells.tolist() == [3.0, 5.0, 0.0]
+
+
+def test_a_run_without_watched_columns_is_read_back(run: TrainedRun, tmp_path: Path) -> None:
+    write_run(replace(run, relation=None), tmp_path)
+    assert read_run(tmp_path, CONTRACT).relation is None
 
 
 def test_nothing_on_disk_is_a_pickle(run: TrainedRun, tmp_path: Path) -> None:
@@ -164,3 +189,18 @@ class TestDriftReference:
         assert len(scores["edges"]) == len(scores["positive_rows"]) + 1
         assert sum(scores["positive_rows"]) == pytest.approx(6)
         assert sum(scores["negative_rows"]) == pytest.approx(10)
+
+    def test_effective_rows_stand_beside_rows(self, reference: dict[str, object]) -> None:
+        pooled, parts = reference["pooled"], reference["clients"]
+        assert isinstance(pooled, dict)
+        assert isinstance(parts, dict)
+        # Nobody stands there twice.
+        assert pooled["num_effective_rows"] == 80
+        assert parts[NORTH]["num_effective_rows"] == 40
+
+    def test_without_relation_there_are_scores_alone(self, reference: dict[str, object]) -> None:
+        assert (reference["dependence"], reference["calibration"]) == (None, None)
+        assert list(reference["own_edges"]) == [SCORE_COLUMN]  # type: ignore[call-overload]
+
+    def test_the_drift_check_reads_it(self, reference: dict[str, object]) -> None:
+        assert read_reference(reference, clients.CONTRACT).num_rows == 80
