@@ -1,4 +1,4 @@
-"""Carries out a training that was decided: rows on disk, order, outcome, each taken down at once."""
+"""Carries out a training that was decided: rows, order, outcome, each taken down at once."""
 
 from __future__ import annotations
 
