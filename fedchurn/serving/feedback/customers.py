@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from fedchurn.contract.conditions import Value
 from fedchurn.contract.schema import Contract
 from fedchurn.serving.feedback.client_and_value import client_of, value_of
 from fedchurn.serving.feedback.entry import PredictedThen
 from fedchurn.serving.feedback.settling import SettledLabel
-from fedchurn.serving.log.log_lines import LoggedPrediction
+from fedchurn.serving.log.log_lines import LoggedPrediction, LogSchema
 
 
 class Scored(NamedTuple):
@@ -55,12 +56,12 @@ class Customers:
         self._mature_before = mature_before_seconds
         self._newest: dict[str, Scored] = {}
         self._mature: set[str] = set()
-        self.num_predictions = 0
+        self._schema: LogSchema | None = None
+        self._places: list[tuple[str, int]] = []
 
     def passing(self, predictions: Iterable[LoggedPrediction]) -> Iterator[LoggedPrediction]:
         """Hand ``predictions`` on, remembering what is needed of each."""
         for found in predictions:
-            self.num_predictions += 1
             key = customer_key(found.customer_id, found.prediction_id)
             if found.time_seconds <= self._mature_before:
                 self._mature.add(key)
@@ -84,7 +85,7 @@ class Customers:
         return len(self._mature - known)
 
     def _scored(self, found: LoggedPrediction) -> Scored:
-        row = found.row()
+        row = self._needed(found)
         return Scored(
             time_seconds=found.time_seconds,
             prediction_id=found.prediction_id,
@@ -95,6 +96,15 @@ class Customers:
             value=value_of(row, self._contract),
             client=client_of(row, self._contract),
         )
+
+    def _needed(self, found: LoggedPrediction) -> dict[str, Value]:
+        """The columns that tell client and value, of those that were logged."""
+        if found.schema is not self._schema:  # once per file, mostly
+            self._schema = found.schema
+            columns = found.schema.columns if found.schema else ()
+            wanted = {self._contract.silo_column, self._contract.value_column}
+            self._places = [(name, at) for at, name in enumerate(columns) if name in wanted]
+        return {name: found.values[at] for name, at in self._places}
 
 
 def customer_key(customer_id: str | None, prediction_id: str) -> str:

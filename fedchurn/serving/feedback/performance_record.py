@@ -158,7 +158,7 @@ def performance_record(
     decay_rule: DecayRule | None = None,
     estimate_rule: EstimateRule | None = None,
 ) -> PerformanceRecord:
-    """Read log and feedback once and judge; blocking, 0.2 million log lines a second.
+    """Read log and feedback once and judge; blocking, some 0.1 million log lines a second.
 
     Args:
         predictions_folder: where predictions are logged.
