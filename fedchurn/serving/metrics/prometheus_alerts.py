@@ -76,6 +76,7 @@ class AlertSeries:
     def watch(self, waiting: Callable[[], int], decided: Callable[[], Retraining]) -> None:
         """Ask for triggers that wait and for what was decided, whenever ``refresh`` is called."""
         self._waiting_now, self._decided_now = waiting, decided
+        self.refresh()
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
