@@ -5,71 +5,72 @@ The last verdict is one small file beside the log, so that every worker tells th
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
 from fedchurn.drift.check import check_rows
 from fedchurn.drift.documented_fields import documented_fields
-from fedchurn.drift.reference import read_reference
+from fedchurn.drift.online import ONLINE, WINDOW_ROWS, check_online
+from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.drift.verdict import DriftRule, DriftVerdict, Verdict
-from fedchurn.errors import DataError, FedchurnError
+from fedchurn.errors import DataError, FedchurnError, ReleaseError
 from fedchurn.release.canonical import rows_to_columns
+from fedchurn.serving.drift_file import read_newest, write_newest
 from fedchurn.serving.live import Live
 from fedchurn.serving.log.log_lines import LoggedPrediction
 from fedchurn.serving.log.log_reader import newest
+from fedchurn.serving.records import CHAMPION
 from fedchurn.serving.served_release import ServedRelease
 from fedchurn.serving.serving_settings import ServingSettings
 from fedchurn.serving.time_text import time_text
 
-_FILE = "drift.json"
+# What the drift runner tells beside columns; a check on request knows less.
+_TOLD = (
+    *("window_id", "made_by", "report_path", "summary", "overall", "evidence"),
+    *("clients", "extent", "estimated", "decay"),
+)
 
 
 class DriftSeries(Protocol):
-    """Where scores are shown (``fedchurn.serving.metrics.prometheus_service.ServiceMetrics``)."""
+    """Where findings are counted (``fedchurn.serving.metrics.prometheus_drift.DriftSeries``)."""
 
-    def drift(self, feature: str, score: float, detected: bool) -> None: ...
+    def detected(self, columns: Iterable[str]) -> None: ...
 
 
 class DriftChecks:
-    """Checks on request; blocking, for worker threads."""
+    """Checks on request, and the newest verdict whoever made it; blocking, for worker threads."""
 
-    def __init__(
-        self,
-        settings: ServingSettings,
-        live: Live,
-        series: DriftSeries,
-        rule: DriftRule | None = None,
-    ) -> None:
+    def __init__(self, settings: ServingSettings, live: Live, series: DriftSeries) -> None:
         self._settings = settings
         self._live = live
         self._series = series
-        self._rule = rule or DriftRule()
 
     def status(self) -> Mapping[str, Any]:
-        """What is compared, and what the last check of this release found; JSON-ready."""
+        """What is compared, and what the newest check of this release found; JSON-ready."""
         served = self._live.state.champion
-        last = self._last(served.release_id)
-        try:
-            num_reference = read_reference(served.release.reference, served.contract).num_rows
-        except FedchurnError:
-            num_reference = 0
-        num_logged = len(_window(self._settings, served.contract))
+        told = read_newest(self._settings.service_folder, served.release_id)
+        reference = _reference(served)
+        rule = ONLINE if self._is_online else DriftRule()
+        if reference is not None and not self._is_online:
+            rule = reference.rule(self._settings.drift_window_rows)
+        num_reference = reference.num_rows if reference else 0
         return {
             "monitoring_active": num_reference > 0,
             "reference_samples": num_reference,
-            "monitoring_samples": num_logged,
-            "drift_threshold": self._rule.level,
-            "drift_detected": last.get("drift_detected"),
-            "drift_scores": last.get("drift_scores", {}),
-            "features_with_drift": list(last.get("features_with_drift", ())),
-            "last_check": last.get("timestamp"),
-            "verdict": last.get("verdict"),
+            "monitoring_samples": len(self._window(served.contract)),
+            "drift_threshold": rule.level,
+            "drift_detected": told.get("drift_detected"),
+            "drift_scores": told.get("drift_scores", {}),
+            "features_with_drift": list(told.get("features_with_drift", ())),
+            "last_check": told.get("timestamp"),
+            "verdict": told.get("verdict"),
+            **{name: told.get(name) for name in _TOLD},
         }
 
     def check(self) -> Mapping[str, Any]:
@@ -79,56 +80,83 @@ class DriftChecks:
             FedchurnError: too few predictions were logged, or the release has no reference.
         """
         served = self._live.state.champion
-        found = check_predictions(_window(self._settings, served.contract), served, self._rule)
+        found = check_predictions(self._window(served.contract), served, online=self._is_online)
         if found.verdict is Verdict.TOO_FEW_ROWS:
             raise DataError(
                 f"{found.num_window_rows} customers in the prediction log are too few for a check",
-                next_step=f"predict at least {self._rule.min_rows} customers",
+                next_step=f"predict at least {found.rule.min_rows} customers",
             )
-        for column in found.columns:
-            drifted = column.verdict is Verdict.DRIFT
-            self._series.drift(column.column, column.score, drifted)
-        now = time_text(time.time())
-        told = {**documented_fields(found), "release": served.release_id, "timestamp": now}
-        _write(self._settings.service_folder / _FILE, told)
+        drifted = [column.column for column in found.drifted]
+        told = {
+            **documented_fields(found),
+            **dict.fromkeys(_TOLD),
+            "made_by": "request",
+            "overall": str(found.verdict),
+            "evidence": list(dict.fromkeys(str(column.subject) for column in found.drifted)),
+            "release": served.release_id,
+            "timestamp": time_text(time.time()),
+        }
+        self._series.detected(drifted)
+        with suppress(ReleaseError):  # a disk that refuses costs the memory, not the answer
+            write_newest(self._settings.service_folder, told)
         return told
 
-    def _last(self, release_id: str) -> Mapping[str, Any]:
-        """The last verdict, or nothing if there is none about this release."""
-        try:
-            text = (self._settings.service_folder / _FILE).read_text(encoding="utf-8")
-            found = json.loads(text)
-        except (OSError, ValueError):
-            return {}
-        is_ours = isinstance(found, dict) and found.get("release") == release_id
-        return found if is_ours else {}
+    @property
+    def _is_online(self) -> bool:
+        return self._settings.drift_rule == "online"
+
+    def _window(self, contract: Contract) -> Sequence[LoggedPrediction]:
+        """The newest predictions; those of other contracts have other columns."""
+        settings = self._settings
+        num_rows = WINDOW_ROWS if self._is_online else settings.drift_window_rows
+        return newest(settings.predictions_folder, num_rows, contract=contract.contract)
 
 
 def check_predictions(
-    predictions: Iterable[LoggedPrediction], served: ServedRelease, rule: DriftRule | None = None
+    predictions: Iterable[LoggedPrediction], served: ServedRelease, *, online: bool = False
 ) -> DriftVerdict:
     """Compare logged predictions, oldest first, with the reference of a release.
 
     A customer counts once, by the newest prediction: the tests assume that rows do not repeat, and
     a caller who asks about the same customers every day would look like drift. Columns that some
-    prediction was logged without (masked) are left out.
+    prediction was logged without (masked) are left out, and so are churn probabilities that
+    another release gave, or a fallback.
+
+    Args:
+        predictions: what to compare.
+        served: the release.
+        online: by the rule of a reference system (``fedchurn.drift.online``).
 
     Raises:
         IntegrityError: the release has no reference.
     """
     contract = served.contract
     reference = read_reference(served.release.reference, contract)
-    rows = [prediction.row() for prediction in _one_per_customer(predictions)]
+    counted = _one_per_customer(predictions)
+    rows = [prediction.row() for prediction in counted]
     logged = set(contract.columns).intersection(*(row.keys() for row in rows))
     columns = rows_to_columns(rows, contract)
-    left_out = contract.columns.keys() - logged
-    return check_rows(reference, columns, rule, left_out=left_out)
+    kept = {name: values for name, values in columns.items() if name in logged}
+    if online:
+        return check_online(reference, reference.histograms_of(kept), len(rows))
+    return check_rows(reference, kept, probabilities=_scores(counted, served.release_id))
 
 
-def _window(settings: ServingSettings, contract: Contract) -> Sequence[LoggedPrediction]:
-    """The newest predictions; those of other contracts have other columns."""
-    num_rows = settings.drift_window_rows
-    return newest(settings.predictions_folder, num_rows, contract=contract.contract)
+def _scores(predictions: Iterable[LoggedPrediction], release_id: str) -> NDArray[np.float64] | None:
+    """Churn probabilities that the release's own model gave; None without any."""
+    found = [
+        one.probability
+        for one in predictions
+        if one.model_used == CHAMPION and one.release == release_id
+    ]
+    return np.asarray(found, dtype=np.float64) if found else None
+
+
+def _reference(served: ServedRelease) -> DriftReference | None:
+    try:
+        return read_reference(served.release.reference, served.contract)
+    except FedchurnError:
+        return None
 
 
 def _one_per_customer(predictions: Iterable[LoggedPrediction]) -> list[LoggedPrediction]:
@@ -138,18 +166,3 @@ def _one_per_customer(predictions: Iterable[LoggedPrediction]) -> list[LoggedPre
         key = f"c{prediction.customer_id}" if known else f"p{prediction.prediction_id}"
         kept[key] = prediction
     return list(kept.values())
-
-
-def _write(path: Path, told: Mapping[str, Any]) -> None:
-    """Replace the file in one step; a disk that refuses costs the memory, not the answer."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=".drift.", dir=path.parent)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(told, file)
-        Path(partial).replace(path)
-    except OSError:
-        Path(partial).unlink(missing_ok=True)

@@ -1,5 +1,9 @@
-"""The newest drift verdict, whoever made it: one small file beside the log, so that every worker
-tells the same one."""
+"""The newest drift verdict, whoever made it, and where the drift runner leaves its own.
+
+    HOME/service/CONTRACT/drift.json     the newest verdict: every worker tells the same one
+    HOME/watch/CONTRACT/verdicts.jsonl   one line per window of the runner
+    HOME/watch/CONTRACT/last_run.json    when the runner looked last, and what it saw
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,13 @@ from typing import Any
 from fedchurn.serving.reload.files import read_record, write_record
 
 FILE = "drift.json"
+VERDICTS = "verdicts.jsonl"
+LAST_RUN = "last_run.json"
+
+
+def watch_folder(home: Path, contract: str) -> Path:
+    """Where the drift runner keeps its state; ``contract`` is the contract's name, not its path."""
+    return home.resolve() / "watch" / contract
 
 
 def write_newest(service_folder: Path, told: Mapping[str, Any], *, durable: bool = False) -> bool:
@@ -17,8 +28,7 @@ def write_newest(service_folder: Path, told: Mapping[str, Any], *, durable: bool
 
     Args:
         service_folder: of the contract.
-        told: ``documented_fields`` with ``release``, ``timestamp`` (ISO 8601 in UTC) and
-            ``window_id`` (or None).
+        told: ``documented_fields`` with ``release`` and ``timestamp`` (ISO 8601 in UTC).
         durable: have the disk confirm it first.
 
     Returns:
@@ -34,9 +44,15 @@ def write_newest(service_folder: Path, told: Mapping[str, Any], *, durable: bool
     return True
 
 
-def read_newest(service_folder: Path) -> dict[str, Any]:
-    """The verdict that is told; empty when there is none that can be read."""
+def read_newest(service_folder: Path, release_id: str | None = None) -> dict[str, Any]:
+    """The verdict that is told; empty when there is none that can be read.
+
+    Args:
+        service_folder: of the contract.
+        release_id: the release that is asked about; any by default.
+    """
     try:
-        return read_record(service_folder / FILE) or {}
+        found = read_record(service_folder / FILE) or {}
     except ValueError:
         return {}
+    return found if release_id in (None, found.get("release")) else {}

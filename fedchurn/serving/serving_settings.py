@@ -64,6 +64,7 @@ class ServingSettings(BaseModel):
         log_total_bytes: oldest files are deleted above this.
         log_masked_fields: columns whose values are not logged.
         drift_window_rows: newest logged predictions that ``/check-drift`` looks at.
+        drift_rule: ``calibrated`` (by the release), or ``online``: what a reference system does.
         maturity_days: age from which a prediction's label counts in ``/monitoring/performance``.
         api_keys: ``NAME:SCOPES:SHA256`` per key, scopes joined by ``+`` (predict, admin); none
             means that no key is asked for.
@@ -101,6 +102,7 @@ class ServingSettings(BaseModel):
     log_total_bytes: int = Field(default=2**30, ge=8192)
     log_masked_fields: Texts = ()
     drift_window_rows: int = Field(default=1000, ge=30, le=1_000_000)
+    drift_rule: Literal["calibrated", "online"] = "calibrated"
     maturity_days: float = Field(default=30.0, ge=0, le=3650)
     api_keys: Texts = Field(default=(), repr=False)
     rate_limit_per_second: float = Field(default=0.0, ge=0, allow_inf_nan=False)

@@ -109,7 +109,8 @@ def _live(service: Service) -> None:
     metrics.golden(True)
     metrics.reload("reloaded")
     for name in service.contract.columns:
-        metrics.drift(name, 0.4, True)
+        metrics.drift.scores({name: 0.4})
+        metrics.drift.detected([name])
     metrics.feedback(1, 1)
     metrics.shadow([0.1, 0.2], 1)
     metrics.watch_drops("log", lambda: 1)

@@ -25,8 +25,19 @@ class DriftStatus(Struct, kw_only=True):
     drift_detected: Annotated[bool | None, Meta(description="null before the first check")]
     drift_scores: Annotated[dict[str, float], Meta(description="statistic of each column")]
     features_with_drift: list[str]
-    report_path: Annotated[None, Meta(description="no file is written; always null")]
+    report_path: Annotated[
+        str | None, Meta(description="report of the drift runner's window; null of other checks")
+    ]
     last_check: str | None
+    window_id: Annotated[str | None, Meta(description="of the drift runner's window")]
+    made_by: Annotated[Literal["runner", "request"] | None, Meta(description="who checked last")]
+    summary: Annotated[str | None, Meta(description="the runner's verdict in words")]
+    overall: Annotated[str | None, Meta(description="verdict on all evidence together")]
+    evidence: Annotated[list[str], Meta(description="what speaks for that verdict")]
+    clients: Annotated[list[str], Meta(description="clients that are named")]
+    performance: Annotated[
+        dict[str, Any] | None, Meta(description="estimated figures, and decay by mature labels")
+    ]
     num_alerts_received: Annotated[int, Meta(ge=0, description="beginnings and ends, each once")]
     verdict: _Verdict
     retraining: Annotated[

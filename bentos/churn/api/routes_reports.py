@@ -175,8 +175,15 @@ def _drift_status(parts: ApiParts) -> DriftStatus:
         drift_detected=found.get("drift_detected"),
         drift_scores=dict(found.get("drift_scores", {})),
         features_with_drift=list(found.get("features_with_drift", ())),
-        report_path=None,
+        report_path=found.get("report_path"),
         last_check=found.get("last_check"),
+        window_id=found.get("window_id"),
+        made_by=found.get("made_by"),
+        summary=found.get("summary"),
+        overall=found.get("overall"),
+        evidence=list(found.get("evidence") or ()),
+        clients=list(found.get("clients") or ()),
+        performance=_performance(found),
         num_alerts_received=parts.alerts.num_received,
         verdict=found.get("verdict"),
         retraining=_newest_decision(parts),
@@ -187,6 +194,11 @@ def _drift_status(parts: ApiParts) -> DriftStatus:
 def _newest_decision(parts: ApiParts) -> dict[str, Any] | None:
     newest = parts.alerts.newest_decision
     return None if newest is None else dict(newest)
+
+
+def _performance(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    known = {name: found.get(name) for name in ("estimated", "decay")}
+    return known if any(known.values()) else None
 
 
 def _check_drift(parts: ApiParts) -> DriftCheck:

@@ -24,6 +24,7 @@ from fedchurn.serving.access.api_keys import read_api_keys
 from fedchurn.serving.access.rate_limit import make_limiter
 from fedchurn.serving.answering import Answering
 from fedchurn.serving.drift_checks import DriftChecks
+from fedchurn.serving.drift_watch import DriftWatch
 from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.experiment.shadow import ShadowSink
 from fedchurn.serving.feedback.performance import Performance, performance
@@ -72,6 +73,8 @@ class Worker:
         self.answering = Answering(self.live, self._recorder, self._ids, self._tracing)
         self._last_record = latest_performance(self.settings.service_folder)
         self.metrics.performance.watch(self._performance_record)
+        watch = DriftWatch(self.settings, lambda: self.live.state.champion.release_id)
+        self.metrics.drift.watch(watch.look)
         self._watcher = Watcher(self.settings, self._reloader, self._experiment)
         self.parts = self._make_parts()
         told = "release %s, version %s: golden rows agree"
@@ -123,7 +126,7 @@ class Worker:
             feedback=FeedbackStore(settings.feedback_folder, predictions),
             performance=self._performance if settings.log else None,
             reloader=Reloads(settings, self._reloader, self._watcher),
-            drift=DriftChecks(settings, self.live, self.metrics) if settings.log else None,
+            drift=DriftChecks(settings, self.live, self.metrics.drift) if settings.log else None,
             experiment=self._experiment_report,
         )
 

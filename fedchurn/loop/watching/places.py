@@ -18,20 +18,14 @@ from typing import Any
 
 from fedchurn.errors import ReleaseError, WatchError
 from fedchurn.release.folder import sync_folder
+from fedchurn.serving.drift_file import LAST_RUN
 from fedchurn.serving.reload.files import read_record, write_record
 
 CLAIM = "claim.json"
 WATERMARK = "watermark.json"
-VERDICTS = "verdicts.jsonl"
 WINDOWS = "windows"
-LAST_RUN = "last_run.json"
 _MAX_GONE_FILES = 1000  # positions kept of files that are not there, should they come back
 _DIGITS = 16
-
-
-def watch_folder(home: Path, contract: str) -> Path:
-    """Where all of this stands; ``contract`` is the contract's name, not its path."""
-    return home.resolve() / "watch" / contract
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from fedchurn.loop.watching.places import (
     move_watermark,
     read_claim,
     read_watermark,
-    watch_folder,
     write_claim,
     write_last_run,
 )
@@ -45,7 +44,7 @@ from fedchurn.loop.watching.window_folder import (
     read_histograms,
 )
 from fedchurn.release.load import Release, load_release
-from fedchurn.serving.drift_file import write_newest
+from fedchurn.serving.drift_file import watch_folder, write_newest
 from fedchurn.serving.log.log_files import log_paths
 from fedchurn.serving.log.log_reader import KIND
 from fedchurn.serving.reload.release_source import chosen_release, pointer_path
@@ -68,7 +67,7 @@ class Site:
     Attributes:
         settings: of the run.
         serving: of the contract's service, as far as places go.
-        watch: see ``places.watch_folder``.
+        watch: see ``drift_file.watch_folder``.
     """
 
     settings: Settings

@@ -11,7 +11,7 @@ from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import WatchError
 from fedchurn.journal.chain import Line
 from fedchurn.journal.chained_file import ChainedFile, Words
-from fedchurn.loop.watching.places import VERDICTS
+from fedchurn.serving.drift_file import VERDICTS
 
 _WORDS = Words(
     WatchError,

@@ -4,7 +4,7 @@ They cost some increments per flush, so they are kept as metrics of their own ra
 at every scrape: multiprocess mode adds them up like all others.
 
     predictions_total, prediction_latency_seconds, churn_predictions_total, prediction_errors_total,
-    model_version, data_drift_detected_total, data_drift_score
+    model_version (and data_drift_detected_total, data_drift_score: prometheus_drift.py)
 
     predict_total, predict_churn_total, predict_no_churn_total, predict_errors_total,
     predict_latency_seconds, predict_probability, model_info, model_loaded, app_start_time_seconds
@@ -26,26 +26,14 @@ class ReferenceNames:
 
     Args:
         families: where they are made.
-        features: contract columns, for drift.
         start_time_seconds: Unix time at which the worker started.
     """
 
     _info_now: tuple[str, str, str] | None = None
     _loaded: Gauge
 
-    def __init__(
-        self, families: Families, features: Sequence[str], start_time_seconds: float
-    ) -> None:
+    def __init__(self, families: Families, start_time_seconds: float) -> None:
         self._make_predictions(families)
-        self._drifts = families.counter(
-            "data_drift_detected_total", "As fedchurn_drift_detected_total", "feature"
-        )
-        self._drift_score: Gauge = families.gauge(
-            "data_drift_score", "As fedchurn_drift_score", "feature", together="mostrecent"
-        )
-        show_all(self._drifts, ([name] for name in features))
-        for name in features:
-            show_unset(self._drift_score.labels(name))
         self._make_model(families, start_time_seconds)
 
     def predictions(
@@ -73,12 +61,6 @@ class ReferenceNames:
         for histogram in (self._latency, self._predict_latency):
             add_to_histogram(histogram, latency_counts, latency_seconds)
         add_to_summary(self._probability, stays + churns, probabilities)
-
-    def drift(self, feature: str, score: float, detected: bool) -> None:
-        """The newest drift score of a contract column."""
-        self._drift_score.labels(feature).set(score)
-        if detected:
-            self._drifts.labels(feature).inc()
 
     def release(self, version: str | None, kind: str, f1_score: str) -> None:
         """The release that answers now; a version that is no number is 0."""

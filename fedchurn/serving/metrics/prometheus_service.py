@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from fedchurn.contract.schema import Contract
 from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
+from fedchurn.serving.metrics.prometheus_drift import DriftSeries
 from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.metrics.prometheus_http import HttpSeries, ServerSeries
 from fedchurn.serving.metrics.prometheus_performance import PerformanceSeries
@@ -29,6 +30,7 @@ class ServiceMetrics(StateSeries):
     Attributes:
         http: requests, whoever answers them.
         alerts: alerts, and triggers that wait.
+        drift: what the newest check found.
         performance: how good answers were, by labels.
         families: what was made.
     """
@@ -36,8 +38,8 @@ class ServiceMetrics(StateSeries):
     def __init__(
         self, contract: Contract, families: Families, routes: Iterable[tuple[str, str]]
     ) -> None:
-        names = ReferenceNames(families, tuple(contract.columns), time.time())
-        super().__init__(contract, families, names)
+        names = ReferenceNames(families, time.time())
+        super().__init__(families, names)
         self.families = families
         self._predictions = PredictionSeries(contract, families, names)
         errors = families.counter(
@@ -46,6 +48,7 @@ class ServiceMetrics(StateSeries):
         )
         self.http = HttpSeries(routes, families, error_counters=(errors, *names.errors))
         self.alerts = AlertSeries(families)
+        self.drift = DriftSeries(contract, families)
         self.performance = PerformanceSeries(families)
         self._workers = WorkerSeries(families)
         self._refreshing = threading.Lock()
@@ -74,6 +77,7 @@ class ServiceMetrics(StateSeries):
             self.http.flush()
             self.read_drops()
             self.alerts.refresh()
+            self.drift.refresh()
             self.performance.refresh()
             self._workers.refresh()
             forget_dead_workers()

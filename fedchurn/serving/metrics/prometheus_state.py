@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 from prometheus_client import Counter
 
-from fedchurn.contract.schema import Contract
 from fedchurn.release.card import Card
 from fedchurn.serving.metrics.prometheus_buckets import PROBABILITIES
 from fedchurn.serving.metrics.prometheus_bulk import observe_many
@@ -29,16 +28,14 @@ _UNKNOWN = "unknown"
 
 
 class StateSeries:
-    """Release, reloads, golden rows, drift, drops, feedback and shadow; safe from any thread."""
+    """Release, reloads, golden rows, drops, feedback and shadow; safe from any thread."""
 
-    def __init__(self, contract: Contract, families: Families, names: ReferenceNames) -> None:
+    def __init__(self, families: Families, names: ReferenceNames) -> None:
         self._names = names
-        self._columns = frozenset(contract.columns)
         self._releases: dict[str, tuple[str, ...]] = {}
         self._drop_sources: dict[str, Callable[[], int]] = {}
         self._drops_told: dict[str, int] = {}
         self._make_release(families)
-        self._make_drift(contract, families)
         self._make_rest(families)
 
     def release(self, served: ServedRelease) -> None:
@@ -76,15 +73,6 @@ class StateSeries:
         """Golden rows were recomputed."""
         self._golden_ok.set(is_right)
         self._golden_checks.labels("ok" if is_right else "failed").inc()
-
-    def drift(self, feature: str, score: float, detected: bool) -> None:
-        """One column was compared with the release's reference; higher scores are more drift."""
-        if feature not in self._columns:
-            return
-        self._drift_score.labels(feature).set(score)
-        if detected:
-            self._drifts.labels(feature).inc()
-        self._names.drift(feature, score, detected)
 
     def feedback(self, predicted: int | None, actual: int) -> None:
         """Ground truth came back (1 is churn); ``predicted`` is None where nobody knows it."""
@@ -161,20 +149,6 @@ class StateSeries:
             "fedchurn_golden_checks_total", "Times the golden rows were recomputed", "result"
         )
         show_all(self._golden_checks, [["ok"], ["failed"]])
-
-    def _make_drift(self, contract: Contract, families: Families) -> None:
-        self._drifts: Counter = families.counter(
-            "fedchurn_drift_detected_total", "Checks that found drift in a column", "feature"
-        )
-        self._drift_score = families.gauge(
-            "fedchurn_drift_score",
-            "Newest drift score of a column; 0 before the first check",
-            "feature",
-            together="mostrecent",
-        )
-        show_all(self._drifts, [[column] for column in contract.columns])
-        for column in contract.columns:
-            show_unset(self._drift_score.labels(column))
 
     def _make_rest(self, families: Families) -> None:
         self._feedback = families.counter(

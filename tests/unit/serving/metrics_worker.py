@@ -15,7 +15,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from fedchurn.serving.drift_watch import DriftWatch
 from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
+from fedchurn.serving.serving_settings import ServingSettings
 from tests.unit.release.releases import CONTRACT
 from tests.unit.serving.predictions import record, served
 
@@ -50,6 +52,12 @@ def _do(metrics: ServiceMetrics, releases: Any, name: str, arguments: list[Any])
         case "predict":
             num_rows, changes = arguments
             metrics.take([record(releases["7"], **changes) for _ in range(num_rows)])
+        case "drift":
+            metrics.drift.scores({arguments[0]: arguments[1]})
+        case "watch_drift":
+            settings = ServingSettings(home=Path(arguments[0]), contract=CONTRACT.contract)
+            metrics.drift.watch(DriftWatch(settings, lambda: arguments[1]).look)
+            metrics.refresh()
         case "waiting":
             metrics.http.num_in_progress = arguments[0]
             metrics.refresh()

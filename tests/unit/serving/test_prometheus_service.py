@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from fedchurn.contract.schema import Column
+from fedchurn.serving.drift_watch import DriftSeen
 from fedchurn.serving.metrics.prometheus_features import feature_names
 from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from fedchurn.serving.served_release import ServedRelease
@@ -282,15 +283,39 @@ def test_a_version_that_is_no_number_is_zero(
 
 
 def test_drift_of_a_column(metrics: ServiceMetrics, registry: CollectorRegistry) -> None:
-    metrics.drift("Tenure", 0.5, True)
-    metrics.drift("Tenure", 0.25, False)
-    metrics.drift("no such column", 1.0, True)
+    for feature in ("Tenure", "churn_probability", "reconstruction_error"):
+        assert _sum(registry, "data_drift_detected_total", feature=feature) == 0
+    metrics.drift.scores({"Tenure": 0.5, "churn_probability": 0.125})
+    metrics.drift.scores({"Tenure": 0.25, "no such column": 1.0})
+    metrics.drift.detected(["Tenure", "churn_probability", "no such column"])
     for score, detected in (
         ("fedchurn_drift_score", "fedchurn_drift_detected_total"),
         ("data_drift_score", "data_drift_detected_total"),
     ):
         assert _sum(registry, score, feature="Tenure") == 0.25
-        assert _sum(registry, detected) == 1
+        assert _sum(registry, score, feature="churn_probability") == 0.125
+        assert _sum(registry, detected) == 2
+
+
+def test_drift_that_somebody_else_has_found(
+    metrics: ServiceMetrics, registry: CollectorRegistry
+) -> None:
+    seen = [
+        DriftSeen(),
+        DriftSeen({"Tenure": 0.5}, 2, 1e9, ("Tenure",)),
+        DriftSeen({"Tenure": 0.5}, 2, 1e9),
+        DriftSeen({}, 0, 2e9),  # another release answers
+    ]
+    expected = [(0.0, 0, 0.0, 0), (0.5, 2, 1e9, 1), (0.5, 2, 1e9, 1), (0.0, 0, 2e9, 1)]
+    for found, values in zip(seen, expected, strict=True):
+        metrics.drift.watch(lambda found=found: found)  # type: ignore[misc]
+        metrics.refresh()
+        assert values == (
+            _sum(registry, "data_drift_score", feature="Tenure"),
+            _sum(registry, "fedchurn_drift_verdict"),
+            _sum(registry, "fedchurn_drift_last_check_timestamp_seconds"),
+            _sum(registry, "fedchurn_drift_detected_total", feature="Tenure"),
+        )
 
 
 def test_reloads_and_golden_rows(metrics: ServiceMetrics, registry: CollectorRegistry) -> None:

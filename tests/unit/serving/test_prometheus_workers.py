@@ -101,7 +101,7 @@ def test_workers_add_up_and_survive_one_another(start: Callable[[], Worker]) -> 
     two.ask("golden", False)
     assert one.value("fedchurn_golden_rows_ok") == 0
 
-    one.ask("drift", "Tenure", 0.5, True)
+    one.ask("drift", "Tenure", 0.5)
     one.ask("waiting", 1)
     two.ask("waiting", 2)
     assert one.value("http_requests_in_progress") == 3

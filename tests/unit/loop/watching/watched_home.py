@@ -13,9 +13,9 @@ import yaml
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.learning.spec import HiddenLayer
-from fedchurn.loop.watching.places import watch_folder
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.write import ReleaseParts
+from fedchurn.serving.drift_file import watch_folder
 from fedchurn.serving.records import PredictionRecord
 from fedchurn.settings import Settings
 from fedchurn.settings_files import load_settings
