@@ -76,6 +76,9 @@ status: .venv/.train  ## what `make up` started, and whether it is healthy
 down: .venv/.train  ## stop what `make up` started
 	$(BIN)/python -m infra.platform down $(ARGS)
 
+drill: .venv/.train  ## the whole loop and the disasters, timed, in a home of its own: ARGS="--keep --json FILE"
+	$(BIN)/python -m infra.drill $(ARGS)
+
 # ---------------------------------------------------------------- development
 test: .venv/.dev  ## every test: unit, integration, end to end (ARGS="-k name" for some)
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
@@ -116,4 +119,4 @@ clean-all: clean  ## the same, and .venv, and .fedchurn with every model and rec
 	if test -e .fedchurn/platform.json; then $(BIN)/python -m infra.platform down; fi
 	rm -rf .venv .fedchurn
 
-.PHONY: help setup demo train crossval serve image up status down test test-unit check audit format bench lock clean clean-all
+.PHONY: help setup demo train crossval serve image up status down drill test test-unit check audit format bench lock clean clean-all

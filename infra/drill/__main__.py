@@ -5,8 +5,11 @@
 Starts a platform of its own (Prefect server, MLflow server, worker, the service with two workers,
 Prometheus, Alertmanager) in a folder of its own, sends customers as they always were and then
 others, and watches what comes of it; then breaks things. One line per step. Everything is stopped
-in any case. Exit code: 0 every step held; 1 one did not, the table says which; 3 what was run
-held, but Prometheus or Alertmanager is not installed, so some steps were not run; 130 interrupted.
+in any case. What is not as elsewhere: labels count at once (they wait 30 days), nothing waits for a
+schedule, and trainings leave out baselines and bento.
+
+Exit code: 0 every step held; 1 one did not, the table says which; 3 what was run held, but
+Prometheus or Alertmanager is not installed, so some steps were not run; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fedchurn.errors import SettingsError
+from fedchurn.settings import FeedbackSettings
 from infra.drill.run import run
 from infra.drill.site import Site
 from infra.drill.timeline import State, Timeline
@@ -32,6 +36,12 @@ VERDICTS = {
     INCOMPLETE: "what was run held, but NOT EVERY STEP COULD BE RUN",
     INTERRUPTED: "interrupted",
 }
+
+
+ABOUT = """\
+Labels count at once here, where they would wait {days:g} days; nothing waits for a schedule;
+trainings leave out baselines and bento. Home: {home}
+"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _tell(ABOUT.format(days=FeedbackSettings().maturity_days, home=home))
     timeline = Timeline(_tell)
     code = _drill(Site(home), timeline)
     _tell(f"{timeline.seconds:7.1f}  {VERDICTS[code]}")

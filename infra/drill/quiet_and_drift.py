@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from fedchurn.loop.watching.places import watch_folder
 from fedchurn.loop.watching.verdicts import WindowLine, open_verdicts
 from fedchurn.serving.log.log_reader import read_predictions
 from infra.drill.beginning import Drill
@@ -95,7 +94,7 @@ def _traffic(drill: Drill, name: str, found: Sequence[Customer]) -> None:
 
 def _judged(drill: Drill, step: Step) -> WindowLine:
     """Run the deployment; the line of the window that it judged."""
-    verdicts = open_verdicts(watch_folder(drill.site.home, CONTRACT))
+    verdicts = open_verdicts(drill.site.home / "watch" / CONTRACT)
     before = len(verdicts.lines())
     expected = NUM_CUSTOMERS * (before + 1)
     step.wait_for(lambda: _num_logged(drill) >= expected, "the log has the predictions")

@@ -80,9 +80,9 @@ def _retrained(drill: Drill, watchers: Watchers | None) -> tuple[str, str]:
     drifted = quiet_and_drift.drifted_traffic(drill)
     window_id = quiet_and_drift.drift_seen(drill)
     if watchers is not None:
-        quiet_and_drift.metric_seen(drill, watchers)
-        quiet_and_drift.alert_fired(drill, watchers)
-        governed_retrain.webhook_told(drill)
+        _tried(lambda: quiet_and_drift.metric_seen(drill, watchers))
+        _tried(lambda: quiet_and_drift.alert_fired(drill, watchers))
+        _tried(lambda: governed_retrain.webhook_told(drill))
     story = governed_retrain.retrain_decided(drill)
     release_id = governed_retrain.promoted(drill, governed_retrain.trained(drill, story))
     governed_retrain.reloaded(drill, release_id)
