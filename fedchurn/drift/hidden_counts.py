@@ -107,19 +107,33 @@ def _filled(shares: FloatArray, total: float, most: int) -> FloatArray:
 
 
 def _numbers(shown: IntArray, expected: FloatArray, num_rows: int, k: int) -> FloatArray:
-    begins = np.flatnonzero(shown[:-1] != JOINED)
-    counts = shown[begins].astype(np.float64)
-    within = np.add.reduceat(expected[:-1], begins)
-    missing = float(shown[-1]) if shown[-1] != BELOW else min(expected[-1], k - 1.0)
-    guessed = np.where(counts == BELOW, np.minimum(within, k - 1), 0.0)
-    told = np.maximum(counts, 0.0)
-    if not told.any():  # fewer than k values: what is told is that nearly all are missing
+    if not np.any(shown[:-1] > 0):  # fewer than k values: what is told is that most are missing
         found = min(float(expected[:-1].sum()), k - 1.0)
         shares = expected[:-1] / max(expected[:-1].sum(), 1e-9)
         return np.append(shares * found, num_rows - found)
-    left = max(num_rows - missing - guessed.sum(), 0.0)
-    rows = guessed + told * (left / told.sum())
-    return np.append(_spread(rows, expected[:-1], begins), missing)
+    missing = float(shown[-1]) if shown[-1] != BELOW else min(expected[-1], k - 1.0)
+    rows = np.maximum(shown[:-1], 0).astype(np.float64)
+    rows *= (num_rows - missing) / rows.sum()
+    _take_back(rows, shown[:-1], expected[:-1], k, 0, len(rows))
+    begins = np.flatnonzero(shown[:-1] != JOINED)
+    return np.append(_spread(rows[begins], expected[:-1], begins), missing)
+
+
+def _take_back(
+    rows: FloatArray, shown: IntArray, expected: FloatArray, k: int, begin: int, end: int
+) -> None:
+    """Undo what ``suppressed_numbers`` did: a half below k gets its rows back from the other."""
+    if np.all(shown[begin + 1 : end] == JOINED):
+        return
+    middle = (begin + end) // 2
+    halves = ((begin, middle), (middle, end))
+    for (first, last), (other, behind) in zip(halves, halves[::-1], strict=True):
+        if shown[first] == BELOW and np.all(shown[first + 1 : last] == JOINED):
+            rows[first] = min(float(expected[first:last].sum()), k - 1.0)
+            there = rows[other:behind].sum()
+            rows[other:behind] *= max(there - rows[first], 0.0) / max(there, 1e-9)
+    for first, last in halves:
+        _take_back(rows, shown, expected, k, first, last)
 
 
 def _spread(rows: FloatArray, expected: FloatArray, begins: NDArray[np.intp]) -> FloatArray:

@@ -37,16 +37,14 @@ def suppressed_numbers(counts: IntArray, missing: int, min_cell_rows: int) -> In
     if num_present < k:
         shown[0], shown[-1] = BELOW, num_present + missing
         return shown
+    left = counts.astype(np.int64)
     if missing < k:
-        counts = _with_more(counts, missing, np.arange(len(counts)))
-    running = np.concatenate([[0], np.cumsum(counts)])
-    for begin, end in _pieces(running, 0, len(counts), k):
-        rows = running[end] - running[begin]
-        shown[begin] = rows if rows >= k else BELOW
-    told = np.flatnonzero(shown[:-1] >= k)
-    hidden = int(running[-1] - shown[told].sum())
+        left = _with_more(left, missing, np.arange(len(left)))
+    for begin, end in _pieces(left, 0, len(left), k):
+        rows = int(left[begin:end].sum())
+        shown[begin] = rows if rows else BELOW
     shown[-1] = missing if missing >= k else BELOW
-    return _with_more(shown, hidden, told)
+    return shown
 
 
 def suppressed_labels(counts: IntArray, missing: int, min_cell_rows: int) -> IntArray:
@@ -73,20 +71,27 @@ def suppressed_labels(counts: IntArray, missing: int, min_cell_rows: int) -> Int
     return _with_more(shown, num_rows - int(np.maximum(shown, 0).sum()), told)
 
 
-def _pieces(running: IntArray, begin: int, end: int, k: int) -> Iterator[tuple[int, int]]:
-    """First cell and the one behind the last of every piece, in order; pieces cover all cells."""
-    rows = running[end] - running[begin]
+def _pieces(left: IntArray, begin: int, end: int, k: int) -> Iterator[tuple[int, int]]:
+    """First cell and the one behind the last of every piece, in order; pieces cover all cells.
+
+    Rows of a half below k move to the other half in ``left`` before that is looked at: all that is
+    decided could be decided by whoever sees the report, so it tells nothing about the rows moved.
+    """
     middle = (begin + end) // 2
     halves = ((begin, middle), (middle, end))
-    enough = [running[last] - running[first] >= k for first, last in halves]
-    if end - begin == 1 or not any(enough) or (not all(enough) and rows < _SPLIT_ON * k):
+    rows = [int(left[first:last].sum()) for first, last in halves]
+    if end - begin == 1 or (min(rows) < k and sum(rows) < _SPLIT_ON * k):
         yield begin, end
         return
-    for (first, last), is_enough in zip(halves, enough, strict=True):
-        if is_enough:
-            yield from _pieces(running, first, last, k)
-        else:
+    for (first, last), (other, behind), held in zip(halves, halves[::-1], rows, strict=True):
+        if held < k:
+            left[first:last] = 0
+            left[:] = _with_more(left, held, np.arange(other, behind))
+    for (first, last), held in zip(halves, rows, strict=True):
+        if held < k:
             yield first, last
+        else:
+            yield from _pieces(left, first, last, k)
 
 
 def _with_more(counts: IntArray, num_more: int, takers: NDArray[np.intp]) -> IntArray:
