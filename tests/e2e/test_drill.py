@@ -1,4 +1,4 @@
-"""``python -m infra.drill``: the whole loop and the disasters, once; its table, and what it left."""
+"""``python -m infra.drill``: the loop and the disasters, once; its table, and what it left."""
 
 from __future__ import annotations
 
@@ -79,7 +79,6 @@ def table(folder: Path) -> dict[str, Any]:
         check=False,
         timeout=DEADLINE_SECONDS,
     )
-    print(done.stdout)  # the table, where a test fails
     assert done.returncode == 0, done.stdout
     found: dict[str, Any] = json.loads(written.read_text())
     return found
