@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.check import check_rows
+from fedchurn.drift.check import EarlierWindow, check_rows
 from fedchurn.drift.documented_fields import documented_fields
+from fedchurn.drift.histogram import (
+    add_histograms,
+    histograms_from_dict,
+    histograms_to_dict,
+)
 from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.drift.verdict import ColumnDrift, DriftRule, DriftVerdict, Verdict
 from tests.unit.drift.references import CONTRACT, reference, rows, stored
@@ -185,3 +190,63 @@ def test_the_documented_fields() -> None:
     assert told["monitoring_samples"] == 100
     assert told["verdict"]["verdict"] == "drift"
     assert told["verdict"]["columns"][0]["test"] == "ks"
+
+
+STILL = rows([0, 1, 2, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+
+
+def _earlier(window: Columns, *flagged: str) -> EarlierWindow:
+    return EarlierWindow(flagged, 100, reference(EVEN, DEVICES).histograms_of(window))
+
+
+def test_a_column_that_was_flagged_before_is_drift_when_it_is_flagged_again() -> None:
+    rule = DriftRule(level=0.0)
+    window = rows([0, 3, 3, 3] * 25, [0] * 60 + [1] * 30 + [2] * 10)
+    known = reference(EVEN, DEVICES)
+    once = _by_name(check_rows(known, window, rule))["Tenure"]
+    assert (once.verdict, once.flagged, once.num_flagged) == (Verdict.WARNING, True, 1)
+    still, flagged = _earlier(STILL), _earlier(STILL, "Tenure")
+    again = _by_name(check_rows(known, window, rule, earlier=[flagged, still]))["Tenure"]
+    assert (again.verdict, again.because, again.num_flagged) == (Verdict.DRIFT, ("k_of_n",), 2)
+    long_ago = _by_name(check_rows(known, window, rule, earlier=[flagged, still, still]))["Tenure"]
+    assert long_ago.verdict is Verdict.WARNING
+    other = _by_name(check_rows(known, window, rule, earlier=[_earlier(STILL, "Device")]))["Tenure"]
+    assert other.verdict is Verdict.WARNING
+
+
+def test_slow_drift_adds_up_in_the_last_windows_together() -> None:
+    known, rule = reference(EVEN, DEVICES), DriftRule(level=0.01, warning_level=0.01)
+    window = rows(([0] * 13 + [1] * 29 + [2] * 29 + [3] * 29), [0] * 60 + [1] * 30 + [2] * 10)
+    alone = check_rows(known, window, rule)
+    assert alone.verdict is Verdict.NONE
+    assert _by_name(alone)["Tenure"].together_p_value is None
+    found = check_rows(known, window, rule, earlier=[_earlier(window), _earlier(window)])
+    tenure = _by_name(found)["Tenure"]
+    assert (tenure.verdict, tenure.because) == (Verdict.DRIFT, ("together",))
+    assert not tenure.flagged
+    assert tenure.together_p_value is not None
+    assert tenure.together_p_value < tenure.adjusted_p_value
+
+
+def test_a_window_of_the_past_that_drifted_does_not_alarm_by_flags_alone() -> None:
+    known = reference(EVEN, DEVICES)
+    flags = [_earlier(STILL, "Tenure"), _earlier(STILL, "Tenure")]
+    assert check_rows(known, STILL, earlier=flags).verdict is Verdict.NONE
+
+
+def test_histograms_survive_json() -> None:
+    window = reference(EVEN, DEVICES).histograms_of(STILL)
+    again = histograms_from_dict(json.loads(json.dumps(histograms_to_dict(window))))
+    assert {n: h.with_missing().tolist() for n, h in again.items()} == {
+        n: h.with_missing().tolist() for n, h in window.items()
+    }
+
+
+def test_parts_of_a_window_add_up() -> None:
+    known = reference(EVEN, DEVICES)
+    halves = [{n: v[:40] for n, v in STILL.items()}, {n: v[40:] for n, v in STILL.items()}]
+    added = add_histograms([known.histograms_of(half) for half in halves])
+    whole = known.histograms_of(STILL)
+    for name, one in whole.items():
+        assert added[name].with_missing().tolist() == one.with_missing().tolist()
+    assert add_histograms([whole, {"Tenure": whole["Tenure"]}]).keys() == {"Tenure"}
