@@ -5,12 +5,13 @@ its own p-value: a statistic that is standard normal under no drift becomes z^2 
 judged by its strongest part, and dealing rows anew (``fedchurn.drift.deals``) turns that maximum
 into one p-value; looking with two eyes costs little and is paid for exactly.
 
-    ks                numbers: largest difference D of the distribution functions;
-                      2 D^2 n m / (n + m)
-    anderson_darling  numbers: their squared differences, weighted so that tails count (Pettitt
-                      1976, in mid-ranks); finds stretching that KS spreads thin
-    chi_squared       labels: Pearson's statistic, by the cube root of Wilson and Hilferty (1931)
-    missing           share of missing values, log-likelihood ratio of a 2 x 2 table
+    ks           numbers: largest difference D of the distribution functions; 2 D^2 n m / (n + m)
+    cut          numbers: the cut between the 1st and the 99th percentile on whose two sides shares
+                 differ most for their noise, z^2 / 2 (the supremum form of Anderson and Darling
+                 1952); finds stretching, to which KS is blind in the tails
+    chi_squared  labels: Pearson's statistic, by the cube root of Wilson and Hilferty (1931)
+    one_label    labels: the one whose share moved most for its noise, z^2 / 2
+    missing      share of missing values, log-likelihood ratio of a 2 x 2 table
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ Statistic = Callable[[FloatArray, FloatArray], Parts]
 
 MAX_CELLS = 64
 MIN_EXPECTED_ROWS = 5.0
-# Where p is .005, the Anderson-Darling statistic is this much smaller than 2 D^2 n m / (n + m).
-_AS_KS = 1.4
+_LOWEST_CUT = 0.01  # share of rows on the smaller side
 
 
 def ks_distance(windows: FloatArray, both: FloatArray) -> FloatArray:
@@ -50,19 +50,32 @@ def ks_distance(windows: FloatArray, both: FloatArray) -> FloatArray:
     return np.maximum(differences.max(axis=1, initial=0.0), -differences.min(axis=1, initial=0.0))
 
 
-def anderson_darling(windows: FloatArray, both: FloatArray) -> FloatArray:
-    """A^2 of two samples in mid-ranks, (d,), 0 where a side is empty; arguments as above."""
-    total = _total(both)
+def largest_cut(windows: FloatArray, both: FloatArray) -> FloatArray:
+    """Largest z^2 / 2 of the 2 x 2 tables that cutting the order makes; arguments as above."""
+    below = np.cumsum(both, axis=-1) / _total(both)
+    usable = (below >= _LOWEST_CUT) & (below <= 1 - _LOWEST_CUT)
+    return _largest_deviate(np.cumsum(windows, axis=1), windows, both, np.where(usable, below, 0.0))
+
+
+def largest_label(windows: FloatArray, both: FloatArray) -> FloatArray:
+    """The same of the tables that setting one cell against all others makes."""
+    return _largest_deviate(windows, windows, both, both / _total(both))
+
+
+def _largest_deviate(
+    hits: FloatArray, windows: FloatArray, both: FloatArray, shares: FloatArray
+) -> FloatArray:
     num_window, num_reference = _sizes(windows, both)
-    middles = np.cumsum(both, axis=-1) - both / 2
-    ours = np.cumsum(windows, axis=1) - windows / 2
-    differences = ours / num_window[:, None] - (middles - ours) / num_reference[:, None]
-    below = middles / total
-    spread = below * (1 - below)
-    weights = np.divide(both / total, spread, out=np.zeros_like(spread), where=spread > 0)
-    rows = num_window * num_reference / total[..., 0]
-    found: FloatArray = (np.square(differences) * weights).sum(axis=1) * rows
-    return found * (num_window < total[..., 0])
+    scale = (1 / num_window + 1 / num_reference)[:, None]
+    variances = np.broadcast_to(shares * (1 - shares), hits.shape) * scale
+    # z^2 = (p - q)^2 / (s (1 - s) (1/n + 1/m)), where p - q = (p - s) (n + m) / m
+    differences = (hits / num_window[:, None] - shares) * (
+        (num_window + num_reference) / num_reference
+    )[:, None]
+    squares = np.square(differences)
+    found = np.divide(squares, 2 * variances, out=np.zeros_like(squares), where=variances > 0)
+    largest: FloatArray = found.max(axis=1, initial=0.0)
+    return largest
 
 
 def total_variation(windows: FloatArray, both: FloatArray) -> FloatArray:
@@ -104,10 +117,9 @@ def number_parts(windows: FloatArray, both: FloatArray) -> Parts:
     present, all_present = windows[:, :-1], both[..., :-1]
     num_window, num_reference = _sizes(present, all_present)
     size = num_window * num_reference / _total(all_present)[..., 0]
-    squared = anderson_darling(present, all_present)
     parts = {
         "ks": 2 * size * np.square(ks_distance(present, all_present)),
-        "anderson_darling": np.where(squared > 0, squared + _AS_KS, 0.0),
+        "cut": largest_cut(present, all_present),
     }
     return parts | _missing(windows, both)
 
@@ -117,8 +129,10 @@ def label_parts(windows: FloatArray, both: FloatArray) -> Parts:
     present, all_present = windows[:, :-1], both[..., :-1]
     used = (all_present > 0).reshape(-1, present.shape[1]).any(axis=0)
     degrees = max(int(np.count_nonzero(used)) - 1, 1)
-    chi = _half_square(chi_squared(present, all_present), degrees)
-    return {"chi_squared": chi} | _missing(windows, both)
+    parts = {"chi_squared": _half_square(chi_squared(present, all_present), degrees)}
+    if degrees > 1:
+        parts["one_label"] = largest_label(present, all_present)
+    return parts | _missing(windows, both)
 
 
 PARTS: dict[ColumnTest, Statistic] = {
@@ -139,7 +153,7 @@ def exponent(window: FloatArray, both: FloatArray, test: ColumnTest) -> float:
         test: of the column.
     """
     parts = PARTS[test](window[np.newaxis], both)
-    bounding = [float(part[0]) for name, part in parts.items() if name != "anderson_darling"]
+    bounding = [float(part[0]) for name, part in parts.items() if name != "cut"]
     largest = max(bounding)
     if test is ColumnTest.KS:
         return largest

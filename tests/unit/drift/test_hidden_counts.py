@@ -124,6 +124,6 @@ def test_the_reference_may_hide_as_many_rows_as_were_below_its_k() -> None:
 def test_the_reference_may_hide_missing_numbers() -> None:
     column = numbers([200, 100])
     found = likely_reference(column, Histogram(np.array([60.0, 38.0]), 2.0), 5).histogram
-    assert (found.cells.tolist(), found.missing) == ([196, 98], 4)
+    assert (found.cells.tolist(), found.missing) == ([197, 99], 4)
     found = likely_reference(column, Histogram(np.array([60.0, 40.0]), 0.0), 5).histogram
     assert (found.cells.tolist(), found.missing) == ([200, 100], 0)

@@ -15,11 +15,12 @@ from fedchurn.drift.deals import tail_bound
 from fedchurn.drift.statistics import (
     MAX_CELLS,
     PARTS,
-    anderson_darling,
     chi_squared,
     exponent,
     group_cells,
     ks_distance,
+    largest_cut,
+    largest_label,
     log_likelihood_ratio,
     total_variation,
 )
@@ -61,31 +62,42 @@ def test_statistics_are_those_of_scipy(cells: list[tuple[int, int]]) -> None:
         assert chi_squared(*asked)[0] == pytest.approx(expected, abs=1e-9)
 
 
+def _deviate(hits: float, rows: float, all_hits: float, all_rows: float) -> float:
+    """z of the difference of two shares with their pooled variance."""
+    share, rest = all_hits / all_rows, all_rows - rows
+    difference = hits / rows - (all_hits - hits) / rest
+    return float(difference / np.sqrt(share * (1 - share) * (1 / rows + 1 / rest)))
+
+
 @given(COUNTS)
-def test_anderson_darling_is_that_of_scipy_in_mid_ranks(cells: list[tuple[int, int]]) -> None:
+def test_cuts_and_labels_are_the_largest_of_their_tables(cells: list[tuple[int, int]]) -> None:
     window, reference = np.array(cells, dtype=np.float64).T
-    values = [np.repeat(np.arange(len(side)), side.astype(int)) for side in (window, reference)]
-    if len(np.unique(np.concatenate(values))) < 2:
+    both = window + reference
+    rows, all_rows = window.sum(), both.sum()
+    below = np.cumsum(both)
+    tables = [
+        _deviate(hits, rows, all_hits, all_rows)
+        for hits, all_hits in zip(np.cumsum(window), below, strict=True)
+        if 0.01 <= all_hits / all_rows <= 0.99
+    ]
+    expected = max((z**2 / 2 for z in tables), default=0.0)
+    assert largest_cut(window[np.newaxis], both)[0] == pytest.approx(expected)
+    labels = [
+        _deviate(hits, rows, all_hits, all_rows)
+        for hits, all_hits in zip(window, both, strict=True)
+        if 0 < all_hits < all_rows
+    ]
+    expected = max((z**2 / 2 for z in labels), default=0.0)
+    assert largest_label(window[np.newaxis], both)[0] == pytest.approx(expected)
+
+
+@given(COUNTS)
+def test_of_two_labels_one_label_is_chi_squared(cells: list[tuple[int, int]]) -> None:
+    window, reference = np.array(cells[:2], dtype=np.float64).T
+    if not window.sum() or not reference.sum() or not (window + reference).all():
         return
-    found = anderson_darling(window[np.newaxis], window + reference)[0]
-    assert found == pytest.approx(_midrank_anderson_darling(*values))
-
-
-def _midrank_anderson_darling(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> float:
-    """Equation 7 of Scholz and Stephens (1987) without its finite-sample factor (N - 1) / N, value
-    by value, with the variance of a mid-rank as H (1 - H)."""
-    total = len(ours) + len(theirs)
-    found = 0.0
-    for value in np.unique(np.concatenate([ours, theirs])):
-
-        def middle(side: NDArray[np.int64], value: int = value) -> float:
-            return float((side < value).sum() + (side == value).sum() / 2)
-
-        held = (ours == value).sum() + (theirs == value).sum()
-        below = (middle(ours) + middle(theirs)) / total
-        difference = middle(ours) / len(ours) - middle(theirs) / len(theirs)
-        found += held / total * difference**2 / (below * (1 - below))
-    return found * len(ours) * len(theirs) / total
+    asked = (window[np.newaxis], window + reference)
+    assert largest_label(*asked)[0] == pytest.approx(chi_squared(*asked)[0] / 2)
 
 
 @given(COUNTS, st.integers(0, 10), st.integers(0, 10))
