@@ -13,6 +13,7 @@ import typer
 from fedchurn.cli import (
     client_drift_verb,
     contract_verbs,
+    drift_verb,
     key_verbs,
     model_verbs,
     registry_verbs,
@@ -34,6 +35,7 @@ registry_verbs.add_to(app)
 retraining_verbs.add_to(app)
 key_verbs.add_to(app)
 serving_verbs.add_to(app)
+drift_verb.add_to(app)
 client_drift_verb.add_to(app)
 
 

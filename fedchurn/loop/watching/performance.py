@@ -96,7 +96,7 @@ def page_part(
         rows += [_row(one, one["estimated"], "estimated: ") for one in estimated["metrics"]]
     if by_labels:
         decay = by_labels["decay"]
-        lines.append(f"By {decay['num_labels']} mature labels: {decay['summary']}.")
+        lines.append(f"Labels that came back: {decay['summary']}.")
         known = [one for one in decay["metrics"] if one["live"] is not None]
         rows += [_row(one, one["live"], "by labels: ") for one in known]
     return {"lines": lines, "rows": rows} if lines else None

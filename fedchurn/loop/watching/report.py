@@ -193,7 +193,9 @@ def _signed_percent(share: float) -> str:
     return "-" if not share else f"{100 * share:+.1f} %"
 
 
-def _chance(p_value: float) -> str:
+def _chance(p_value: float | None) -> str:
+    if p_value is None:
+        return "-"
     return f"{p_value:.1e}" if 0 < p_value < 0.001 else f"{p_value:.4f}"
 
 

@@ -28,6 +28,7 @@ table { border-collapse: collapse; width: 100%; font-size: 13px;
         font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 7px; text-align: right; border-bottom: 1px solid var(--line);
          vertical-align: top; }
+td { white-space: nowrap; } td.text { white-space: normal; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom;
      border-bottom-color: var(--soft); }
 th:first-child, td:first-child, .text { text-align: left; }
@@ -89,7 +90,8 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 <tr><th>Column</th><th class="text">Verdict</th><th class="text">About</th>
 <th class="text">Test</th><th class="text">Strongest</th><th>Distance</th>
 <th>Jensen-Shannon</th><th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
-<th>Adjusted p</th><th class="text">Flags, last {{ num_history }} windows</th></tr>
+<th>Adjusted p</th><th>Together p</th><th class="text">Because</th>
+<th class="text">Flags of {{ num_history }} windows</th></tr>
 {% for column in drift.columns %}
 <tr class="{{ column.verdict }}"><td>{{ column.column }}</td>
 <td class="text">{{ column.verdict | replace("_", " ") }}</td>
@@ -101,15 +103,18 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 <td>{{ column.effects.wasserstein | figure }}</td>
 <td>{{ column.effects.missing | signed_percent }}</td>
 <td>{{ column.p_value | chance }}</td><td>{{ column.adjusted_p_value | chance }}</td>
+<td>{{ column.together_p_value | chance }}</td>
+<td class="text">{{ column.because | join(", ") | replace("_", " ") or "-" }}</td>
 <td class="text">{{ history[column.column] }}</td></tr>
 {% endfor %}
 </table></div>
 <p class="soft">Distance: largest gap of the two distribution functions for numbers, share of rows
 that would have to change their label otherwise. Missing: change of the missing share. Adjusted for
-{{ drift.columns | length }} columns (Benjamini-Hochberg). A flag (x) is this window's own warning;
-{{ drift.rule.num_flagged }} flags in {{ drift.rule.num_windows }} windows are drift, as is one
-window with an adjusted p of at most {{ drift.rule.level | chance }}. Flags start at
-{{ drift.rule.warning_level | chance }}.</p>
+{{ drift.columns | length }} columns (Benjamini-Hochberg). A flag (x) is this window's own warning,
+from an adjusted p of {{ drift.rule.warning_level | chance }} down. Drift is one window at most at
+{{ drift.rule.level | chance }}{% if drift.rule.num_windows > 1 %}, or the last
+{{ drift.rule.num_windows }} windows together at most at that, or {{ drift.rule.num_flagged }} flags
+in {{ drift.rule.num_windows }} windows{% endif %}.</p>
 {% endif %}
 {% if drift.left_out %}
 <p>Not tested, since values were not kept or the release knows nothing of them:
