@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from fedchurn.retraining.places import inbox_folder, journal_path, retraining_fo
 from fedchurn.serving.metrics.prometheus_alerts import AlertSeries
 from fedchurn.serving.metrics.prometheus_families import Families
 from fedchurn.serving.serving_settings import ServingSettings
+from tests.unit.bentos.prefect_stub import Prefect
 from tests.unit.bentos.shipped import Api, shipped_api
 from tests.unit.retraining.test_journal_watch import TIME, decision, outcome
 
@@ -190,44 +190,6 @@ def test_what_was_decided_is_shown(place: Place) -> None:
     assert at == datetime.fromisoformat(TIME).timestamp()
     assert worker.newest_decision is not None
     assert worker.newest_decision["run_outcome"] == "failed"
-
-
-class Prefect:
-    """Just enough of Prefect's API; what it was asked is kept."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.status = status
-        self.asked: list[tuple[str, str, str | None, Any]] = []
-        prefect = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(None)
-
-            def do_POST(self) -> None:
-                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def _answer(self, content: Any) -> None:
-                known = (self.command, self.path, self.headers.get("Authorization"), content)
-                prefect.asked.append(known)
-                body = json.dumps({"id": "one"}).encode()
-                self.send_response(prefect.status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/api"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture
