@@ -18,7 +18,7 @@ from fedchurn.drift.normal_scores import thresholds
 FloatArray = NDArray[np.float64]
 
 _NUM_TERMS = 24
-_NUM_STEPS = 40
+_NUM_STEPS = 25
 _STEP = 0.5
 _SMALLEST_EIGENVALUE = 1e-3
 
