@@ -207,7 +207,7 @@ def judge_clients(
     )
     clients = []
     for client, found in looked_at.items():
-        flags = (earlier or {}).get(client, ())
+        flags = _last((earlier or {}).get(client, ()), rule.num_windows - 1)
         pairs = zip(found, adjusted[client], strict=True)
         columns = tuple(judge(one, p, rule, flags) for one, p in pairs)
         clients.append(_client(client, references[client], known[client], columns))
@@ -230,6 +230,10 @@ def adjusted_by_client(p_values: Mapping[str, Sequence[float]]) -> dict[str, lis
     return {
         client: [min(1.0, p * factors[client]) for p in found] for client, found in within.items()
     }
+
+
+def _last(earlier: Sequence[Collection[str]], num_windows: int) -> Sequence[Collection[str]]:
+    return earlier[-num_windows:] if num_windows > 0 else ()
 
 
 def _strictest(
