@@ -31,6 +31,11 @@ class Prefect:
                 .json()
             )
 
+    def delete(self, path: str) -> None:
+        """Remove something from the server."""
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            client.delete(f"{self.url}/{path}").raise_for_status()
+
     def artifact(self, key: str) -> dict[str, Any]:
         """The latest artifact under a key."""
         answer: dict[str, Any] = self.ask(f"artifacts/{key}/latest")

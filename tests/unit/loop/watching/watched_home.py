@@ -71,12 +71,14 @@ REFERENCE: dict[str, Any] = {
 }
 
 
-def watched_parts(seed: int = 7, reference: Mapping[str, Any] = REFERENCE) -> ReleaseParts:
+def watched_parts(
+    seed: int = 7, reference: Mapping[str, Any] = REFERENCE, **card_changes: Any
+) -> ReleaseParts:
     """A release of ``WATCHED``."""
     made = parts(seed=seed)
     small = scorer(seed=seed, hidden=(HiddenLayer(4, 0.2),))
     model = Scorer(WATCHED, small.encoder, small.spec, small.weights)
-    told = card(contract_digest=contract_digest(WATCHED))
+    told = card(contract_digest=contract_digest(WATCHED), **card_changes)
     return ReleaseParts(told, model, reference, made.golden_rows)
 
 
