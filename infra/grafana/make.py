@@ -34,13 +34,16 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 
 def service_dashboard() -> dict[str, Any]:
-    """Health, traffic, latency, predictions, trust and drift."""
+    """Health, traffic, latency, predictions, trust, drift, live performance and retraining."""
     rows = [
         ("Status", _status()),
         ("Traffic", _traffic()),
         ("Predictions", _predictions()),
         ("Trust", _trust()),
-        ("Drift, reloads and experiments", _change()),
+        ("Drift", _drift()),
+        ("How good the answers were", _performance()),
+        ("Alerts and retraining", _retraining()),
+        ("Reloads and experiments", _change()),
     ]
     about = "The churn service: docs/metrics.md explains every series"
     return dashboard("fedchurn-service", "Fedchurn service", about, rows)
@@ -75,7 +78,7 @@ def _quantiles(bucket: str) -> list[Query]:
 
 def _status() -> list[Panel]:
     return [
-        stat("Reachable", 'min(up{job="fedchurn"})'),
+        stat("Reachable", 'min(up{job=~"churn-prediction-api|fedchurn"})'),
         stat("Uptime", "time() - app_start_time_seconds", "s"),
         stat("Model loaded", "model_loaded"),
         stat("Golden rows right", "fedchurn_golden_rows_ok"),
@@ -223,22 +226,78 @@ def _trust() -> list[Panel]:
     ]
 
 
-def _change() -> list[Panel]:
-    disagreeing = "sum(rate(fedchurn_shadow_disagreements_total[5m]))"
+def _drift() -> list[Panel]:
+    found = "sum by (feature) (increase(fedchurn_drift_detected_total[1h]))"
     return [
+        stat("Verdict: 0 none, 1 warning, 2 drift", "max(fedchurn_drift_verdict)", steps=(1, 2)),
+        stat(
+            "Since somebody looked",
+            _since("fedchurn_drift_last_check_timestamp_seconds"),
+            "s",
+            (7200, 10_800),
+        ),
         Panel(
             "Drift score by column",
             [Query("fedchurn_drift_score", "{{feature}}")],
             steps=(0.2, 0.3),
         ),
+        Panel("Drift found, last hour", [Query(found, "{{feature}}")]),
+    ]
+
+
+def _performance() -> list[Panel]:
+    """Figures are NaN, and their panels empty, until there are labels enough."""
+    figures = ("accuracy", "f1", "roc_auc")
+    live = [Query(f"fedchurn_live_{figure}", f"{figure} by labels") for figure in figures]
+    estimated = [Query(f"fedchurn_estimated_{figure}", f"{figure} estimated") for figure in figures]
+    money = ("at_risk", "lost", "saved")
+    return [
+        stat("Worse than on held-out rows", "max(fedchurn_performance_decayed)", steps=(0.5, 1)),
+        stat("Customers with a mature label", "max(fedchurn_mature_labels)"),
+        Panel("Figures by labels, and estimated without", [*live, *estimated]),
+        Panel("Brier score by labels", [Query("fedchurn_live_brier", "Brier score")]),
         Panel(
-            "Drift found, last hour",
-            [
-                Query(
-                    "sum by (feature) (increase(fedchurn_drift_detected_total[1h]))", "{{feature}}"
-                )
-            ],
+            "Customers whose outcome is known",
+            [Query("fedchurn_label_coverage_fraction", "share")],
+            unit="percentunit",
         ),
+        Panel("Revenue", [Query(f"fedchurn_revenue_{what}", what) for what in money]),
+    ]
+
+
+def _retraining() -> list[Panel]:
+    firing = 'sum by (alertname) (ALERTS{alertstate="firing"}) or vector(0)'
+    return [
+        stat("Triggers that wait", "max(fedchurn_retraining_triggers_waiting)", steps=(1, 10)),
+        stat(
+            "Since the last decision",
+            _since("fedchurn_retraining_last_decision_timestamp_seconds"),
+            "s",
+        ),
+        Panel("Alerts that fire", [Query(firing, "{{alertname}}")]),
+        Panel(
+            "Alerts that came to the webhook, last hour",
+            [Query("sum by (outcome) (increase(fedchurn_alerts_total[1h]))", "{{outcome}}")],
+        ),
+        Panel(
+            "Decisions about retrains",
+            [Query("max by (outcome) (fedchurn_retraining_decisions)", "{{outcome}}")],
+        ),
+        Panel(
+            "Retrains that ended",
+            [Query("max by (outcome) (fedchurn_retraining_runs)", "{{outcome}}")],
+        ),
+    ]
+
+
+def _since(timestamp: str) -> str:
+    """Seconds since a time that is 0 before its first event: 0 then."""
+    return f"time() - (max({timestamp}) > 0) or vector(0)"
+
+
+def _change() -> list[Panel]:
+    disagreeing = "sum(rate(fedchurn_shadow_disagreements_total[5m]))"
+    return [
         Panel(
             "Reloads, last hour",
             [Query("sum by (outcome) (increase(fedchurn_reloads_total[1h]))", "{{outcome}}")],

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from fedchurn.contract.conditions import Value
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Column, Contract
+from fedchurn.serving.metrics.prometheus_drift import drift_features
 from fedchurn.serving.metrics.prometheus_exposition import completed
 from fedchurn.serving.metrics.prometheus_service import ServiceMetrics, service_metrics
 from fedchurn.serving.served_release import ServedRelease
@@ -32,6 +33,16 @@ PROJECT = Path(__file__).resolve().parents[2]
 GRAFANA = PROJECT / "infra" / "grafana" / "dashboards"
 ROUTES = (("POST", "/predict"), ("GET", "/health"))
 JOBS = {"fedchurn": "telecom", "ecommerce": "ecommerce", "telco": "telco"}
+RECORD = {
+    "timestamp": "2026-03-01T12:00:00+00:00",
+    "figures": {"accuracy": 0.9, "f1": 0.8, "roc_auc": 0.85, "brier": 0.1, "num_labelled": 40},
+    "revenue": {"revenue_at_risk": 900.0, "revenue_lost": 100.0, "revenue_saved": 200.0},
+    "label_coverage": 0.5,
+    "decay": {"verdict": "decay"},
+    "estimated": {
+        "metrics": [{"metric": name, "estimated": 0.8} for name in ("accuracy", "f1", "roc_auc")]
+    },
+}
 RULES = {
     "groups": [
         {"name": "drift", "rules": [{"alert": "HighDriftScore", "expr": "data_drift_score > 0.3"}]}
@@ -108,9 +119,11 @@ def _live(service: Service) -> None:
     metrics.release(service.challenger)
     metrics.golden(True)
     metrics.reload("reloaded")
-    for name in service.contract.columns:
+    for name in drift_features(service.contract):
         metrics.drift.scores({name: 0.4})
         metrics.drift.detected([name])
+    metrics.performance.watch(lambda: RECORD)
+    metrics.alerts.add(1, 1, 1)
     metrics.feedback(1, 1)
     metrics.shadow([0.1, 0.2], 1)
     metrics.watch_drops("log", lambda: 1)
