@@ -22,8 +22,9 @@ SECONDS = 1_772_366_400.0
 
 def _window(home: Path, window_id: str, *drifted: str) -> None:
     """A line that the runner adds to its journal."""
-    facts = {"time": TIME, "contract": "shop", "release": RELEASE, "verdict": "drift"}
+    facts: dict[str, Any] = {"time": TIME, "contract": "shop", "release": RELEASE}
     more: dict[str, Any] = {
+        "verdict": "drift",
         "evidence": (),
         "summary": "",
         "flagged": (),
