@@ -18,7 +18,8 @@ from fedchurn.serving.serving_settings import ServingSettings
 from fedchurn.serving.time_text import time_text
 
 logger = logging.getLogger("bentoml.churn.alerts")
-MAX_WAITING = 1000  # triggers; one more would change no decision
+MAX_WAITING = 1000  # triggers, or a few more; another would change no decision
+_RECOUNT = 20
 
 
 class AlertSeries(Protocol):
@@ -90,11 +91,11 @@ class Alerts:
         return named in (None, "", self._contract)
 
     def _add_triggers(self, message: Mapping[str, Any]) -> int:
-        triggers = triggers_from_alerts(message)
-        room = self._max_waiting - self._inbox.num_waiting if triggers else 0
         num_added = 0
-        for trigger in triggers:
-            if num_added >= room:
+        for number, trigger in enumerate(triggers_from_alerts(message)):
+            if number % _RECOUNT == 0:  # other workers add as well
+                most = num_added + self._max_waiting - self._inbox.num_waiting
+            if num_added >= most:
                 # An alert that lasts is told again; those that wait lead to the same decision.
                 logger.warning("%d triggers wait; no more are added", self._max_waiting)
                 break
