@@ -6,9 +6,9 @@ judged by its strongest part, and dealing rows anew (``fedchurn.drift.deals``) t
 into one p-value; looking with two eyes costs little and is paid for exactly.
 
     ks           numbers: largest difference D of the distribution functions; 2 D^2 n m / (n + m)
-    cut          numbers: the cut between the 1st and the 99th percentile on whose two sides shares
-                 differ most for their noise, z^2 / 2 (the supremum form of Anderson and Darling
-                 1952); finds stretching, to which KS is blind in the tails
+    cuts         numbers: the strongest of the 2 x 2 tables that cutting the order in two makes, by
+                 log-likelihood ratio (Berk and Jones 1979); sees stretching and tails, to which KS
+                 is blind
     chi_squared  labels: Pearson's statistic, by the cube root of Wilson and Hilferty (1931)
     one_label    labels: the one whose share moved most for its noise, z^2 / 2
     missing      share of missing values, log-likelihood ratio of a 2 x 2 table
@@ -29,7 +29,8 @@ Statistic = Callable[[FloatArray, FloatArray], Parts]
 
 MAX_CELLS = 64
 MIN_EXPECTED_ROWS = 5.0
-_LOWEST_CUT = 0.01  # share of rows on the smaller side
+# Groups of cells by share of rows below: the outer 2 % are kept finer, since drift begins there.
+_GROUP_SHARES, _GROUP_PLACES = (0.0, 0.02, 0.98, 1.0), (0.0, 12.0, 52.0, 64.0)
 
 
 def ks_distance(windows: FloatArray, both: FloatArray) -> FloatArray:
@@ -50,31 +51,28 @@ def ks_distance(windows: FloatArray, both: FloatArray) -> FloatArray:
     return np.maximum(differences.max(axis=1, initial=0.0), -differences.min(axis=1, initial=0.0))
 
 
-def largest_cut(windows: FloatArray, both: FloatArray) -> FloatArray:
-    """Largest z^2 / 2 of the 2 x 2 tables that cutting the order makes; arguments as above."""
-    below = np.cumsum(both, axis=-1) / _total(both)
-    usable = (below >= _LOWEST_CUT) & (below <= 1 - _LOWEST_CUT)
-    return _largest_deviate(np.cumsum(windows, axis=1), windows, both, np.where(usable, below, 0.0))
-
-
-def largest_label(windows: FloatArray, both: FloatArray) -> FloatArray:
-    """The same of the tables that setting one cell against all others makes."""
-    return _largest_deviate(windows, windows, both, both / _total(both))
-
-
-def _largest_deviate(
-    hits: FloatArray, windows: FloatArray, both: FloatArray, shares: FloatArray
-) -> FloatArray:
-    num_window, num_reference = _sizes(windows, both)
-    scale = (1 / num_window + 1 / num_reference)[:, None]
-    variances = np.broadcast_to(shares * (1 - shares), hits.shape) * scale
-    # z^2 = (p - q)^2 / (s (1 - s) (1/n + 1/m)), where p - q = (p - s) (n + m) / m
-    differences = (hits / num_window[:, None] - shares) * (
-        (num_window + num_reference) / num_reference
-    )[:, None]
-    squares = np.square(differences)
-    found = np.divide(squares, 2 * variances, out=np.zeros_like(squares), where=variances > 0)
+def strongest_cut(windows: FloatArray, both: FloatArray) -> FloatArray:
+    """Largest log-likelihood ratio over all cuts of the order, (d,); arguments as above."""
+    below = np.cumsum(both, axis=-1)[..., :-1]
+    hits = np.cumsum(windows, axis=1)[:, :-1]
+    found = log_likelihood_ratio(hits, windows.sum(axis=1)[:, None], below, _total(both))
     largest: FloatArray = found.max(axis=1, initial=0.0)
+    return largest
+
+
+def strongest_label(windows: FloatArray, both: FloatArray) -> FloatArray:
+    """Largest z^2 / 2 of one cell against all others, (d,); arguments as above.
+
+    Not the likelihood ratio, which sees a rare label that grows less well.
+    """
+    num_window, num_reference = _sizes(windows, both)
+    shares = np.broadcast_to(both / _total(both), windows.shape)
+    # p - q = (p - s) (n + m) / m, and its variance is s (1 - s) (n + m) / (n m)
+    squares = np.square(windows / num_window[:, None] - shares)
+    scale = num_window * (num_window + num_reference) / (2 * num_reference)
+    variances = shares * (1 - shares)
+    found = np.divide(squares, variances, out=np.zeros_like(squares), where=variances > 0)
+    largest: FloatArray = found.max(axis=1, initial=0.0) * scale
     return largest
 
 
@@ -119,7 +117,7 @@ def number_parts(windows: FloatArray, both: FloatArray) -> Parts:
     size = num_window * num_reference / _total(all_present)[..., 0]
     parts = {
         "ks": 2 * size * np.square(ks_distance(present, all_present)),
-        "cut": largest_cut(present, all_present),
+        "cuts": strongest_cut(present, all_present),
     }
     return parts | _missing(windows, both)
 
@@ -131,7 +129,7 @@ def label_parts(windows: FloatArray, both: FloatArray) -> Parts:
     degrees = max(int(np.count_nonzero(used)) - 1, 1)
     parts = {"chi_squared": _half_square(chi_squared(present, all_present), degrees)}
     if degrees > 1:
-        parts["one_label"] = largest_label(present, all_present)
+        parts["one_label"] = strongest_label(present, all_present)
     return parts | _missing(windows, both)
 
 
@@ -153,7 +151,7 @@ def exponent(window: FloatArray, both: FloatArray, test: ColumnTest) -> float:
         test: of the column.
     """
     parts = PARTS[test](window[np.newaxis], both)
-    bounding = [float(part[0]) for name, part in parts.items() if name != "cut"]
+    bounding = [float(part[0]) for name, part in parts.items() if name != "cuts"]
     largest = max(bounding)
     if test is ColumnTest.KS:
         return largest
@@ -231,5 +229,6 @@ def _neighbours(both: FloatArray) -> NDArray[np.intp]:
     if np.count_nonzero(used) <= MAX_CELLS:
         return np.maximum(np.cumsum(used) - 1, 0)  # empty cells join the one before
     begins = (np.cumsum(both) - both) / both.sum()
-    places = np.floor(begins * MAX_CELLS).clip(max=MAX_CELLS - 1)  # empty ones begin at the end
+    places = np.floor(np.interp(begins, _GROUP_SHARES, _GROUP_PLACES))
+    places = places.clip(max=MAX_CELLS - 1)  # empty cells begin at the end
     return np.unique(places, return_inverse=True)[1]

@@ -107,7 +107,7 @@ class ColumnDrift:
         num_flagged: of the last windows, this one included, those in which it was flagged.
         test: how values were compared.
         statistic: KS distance, or chi-squared; None when there were no values to compare.
-        strongest: which part of the test spoke loudest: ``ks``, ``cut``, ``chi_squared``,
+        strongest: which part of the test spoke loudest: ``ks``, ``cuts``, ``chi_squared``,
             ``one_label`` or ``missing``; empty when there was nothing to compare.
         effects: how far apart the two are.
         p_value: of the column, by resampling.
