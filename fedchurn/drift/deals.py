@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-ENOUGH_EXTREME = 20
+ENOUGH_EXTREME = 10
 _FIRST_DEALS = 64
 _TIE = 1e-9  # deals with the same statistic must count as such, whatever the rounding
 _MAX_POPULATION = 10**8  # numpy deals from fewer than 10^9 rows

@@ -29,7 +29,7 @@ def test_the_p_value_counts_more_extreme_deals_and_half_of_the_equal_ones() -> N
     chances = {k: comb(4, k) * comb(8, 4 - k) / comb(12, 4) for k in range(5)}
     expected = chances[4] + chances[3] / 2
     found = [_p_value(window, both, 4000, seed) for seed in range(200)]
-    assert np.mean(found) == pytest.approx(expected, rel=0.1)  # 20 extreme deals each
+    assert np.mean(found) == pytest.approx(expected, rel=0.1)  # 10 extreme deals each
 
 
 def test_equal_sides_and_a_single_cell_are_no_evidence() -> None:
