@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from fedchurn.journal.chain import Line
 from fedchurn.loop.watching.verdicts import WindowLine, open_verdicts
+from fedchurn.loop.watching.words import listed
 from fedchurn.serving.log.log_reader import read_predictions
 from infra.drill.beginning import Drill
 from infra.drill.customers import DRIFTED, Customer, customers, with_drift
@@ -31,10 +33,12 @@ def normal_traffic(drill: Drill) -> None:
 def no_drift_seen(drill: Drill) -> str:
     """The runner looks at them and is quiet; gives the window's id."""
     with drill.timeline.step("normal traffic is quiet", 90, [drill.site.log("worker")]) as step:
-        line = _judged(drill, step)
+        run = drill.prefect.start(CHECK_DRIFT)
+        line = _judged(drill, step, 1)
         step.check(line.verdict == "none", f"verdict {line.verdict}: {line.summary}")
+        drill.prefect.wait_completed(run, step)
         _check_status(drill, step, line)
-        step.saw(f"verdict none; {line.summary}", window_id=line.window_id)
+        step.saw(f"verdict none: {line.summary}", window_id=line.window_id)
     return line.window_id
 
 
@@ -49,11 +53,13 @@ def drifted_traffic(drill: Drill) -> Sequence[Customer]:
 def drift_seen(drill: Drill) -> str:
     """The runner looks again, names columns, and leaves a trigger; gives the window's id."""
     with drill.timeline.step("drift seen", 90, [drill.site.log("worker")]) as step:
-        line = _judged(drill, step)
+        drill.prefect.start(CHECK_DRIFT)  # what follows does not wait for the end of the run
+        line = _judged(drill, step, 2)
         step.check(line.verdict == "drift", f"verdict {line.verdict}: {line.summary}")
         _check_status(drill, step, line)
+        clients = f"; clients: {', '.join(line.clients)}" if line.clients else ""
         step.saw(
-            line.summary,
+            f"verdict drift: {listed(line.drifted)}{clients}",
             window_id=line.window_id,
             drifted=list(line.drifted),
             clients=list(line.clients),
@@ -82,28 +88,32 @@ def alert_fired(drill: Drill, watchers: Watchers) -> None:
 
 def _traffic(drill: Drill, name: str, found: Sequence[Customer]) -> None:
     with drill.timeline.step(name, 60, [drill.service.log]) as step:
+        before = _num_logged(drill)
         answered = send(drill.service, found)
         check_answers(step, answered, drill.first_release)
         step.check(answered.num_labels == len(found), f"{answered.num_labels} labels were taken")
+        wanted = before + len(found)
+        step.wait_for(lambda: _num_logged(drill) >= wanted, "the log has the predictions")
         left = sum(customer.label for customer in found) / len(found)
         step.saw(
-            f"{len(found)} answers by {drill.first_release}, mean churn "
-            f"{answered.mean_probability:.3f}; {answered.num_labels} labels, {left:.3f} left"
+            f"{len(found)} answers, mean probability {answered.mean_probability:.3f};"
+            f" {answered.num_labels} labels, share that left {left:.3f}"
         )
 
 
-def _judged(drill: Drill, step: Step) -> WindowLine:
-    """Run the deployment; the line of the window that it judged."""
+def _judged(drill: Drill, step: Step, number: int) -> WindowLine:
+    """The line of a window, by its number from 1, when the runner has judged it."""
     verdicts = open_verdicts(drill.site.home / "watch" / CONTRACT)
-    before = len(verdicts.lines())
-    expected = NUM_CUSTOMERS * (before + 1)
-    step.wait_for(lambda: _num_logged(drill) >= expected, "the log has the predictions")
-    drill.prefect.wait_completed(drill.prefect.start(CHECK_DRIFT), step)
-    lines = [line.entry for line in verdicts.lines()]
-    step.check(len(lines) == before + 1, f"{len(lines) - before} windows were judged, not one")
-    num = lines[-1].num_customers
+    lines = step.wait_for(lambda: _at_least(verdicts.lines(), number), f"window {number} is judged")
+    line = lines[-1].entry
+    step.check(len(lines) == number, f"{len(lines)} windows were judged, not {number}")
+    num = line.num_customers
     step.check(num == NUM_CUSTOMERS, f"{num} customers were looked at, not {NUM_CUSTOMERS}")
-    return lines[-1]
+    return line
+
+
+def _at_least(lines: tuple[Line[WindowLine], ...], number: int) -> tuple[Line[WindowLine], ...]:
+    return lines if len(lines) >= number else ()
 
 
 def _num_logged(drill: Drill) -> int:

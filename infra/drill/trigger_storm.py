@@ -9,12 +9,15 @@ from typing import Any
 
 from fedchurn.retraining.history import Story
 from infra.drill.beginning import Drill
-from infra.drill.governed_retrain import TRAIN, stories
+from infra.drill.governed_retrain import RETRAIN, TRAIN, stories
+from infra.drill.quiet_and_drift import CHECK_DRIFT
 from infra.drill.site import CONTRACT
 from infra.drill.timeline import StepFailed
 
 NUM_TRIGGERS = 100
 STORM = "DrillStorm"
+DEPLOYMENTS = (CHECK_DRIFT, RETRAIN, TRAIN)
+WEBHOOK = "/webhook/drift-alert"
 
 
 def send_storm(drill: Drill) -> None:
@@ -24,10 +27,11 @@ def send_storm(drill: Drill) -> None:
         StepFailed: the webhook did not take them.
     """
     with drill.timeline.step(f"{NUM_TRIGGERS} triggers at once", 60, [drill.service.log]) as step:
-        status, told = drill.service.ask("POST", "/webhook/drift-alert", _message())
+        message = _message()
+        status, told = drill.service.ask("POST", WEBHOOK, message)
         step.check(status == 200, f"{status}: {told}")
         step.check(told["num_triggers"] == NUM_TRIGGERS, f"told: {told}")
-        status, again = drill.service.ask("POST", "/webhook/drift-alert", _message())
+        status, again = drill.service.ask("POST", WEBHOOK, message)
         step.check(again["num_triggers"] == 0, f"the same again: {again}")
         step.saw(f"the webhook took {NUM_TRIGGERS}; sent again, it took none")
 
@@ -75,7 +79,10 @@ def linked(drill: Drill, window_id: str, release_id: str) -> None:
         step.check(facts["release_id"] == release_id, f"another release: {facts}")
         about = [s for s in stories(drill) if s.is_about(window_id)]
         step.check(about, f"nothing is about window {window_id}")
-        step.saw(f"window {window_id} -> {story.run_key} -> {release_id}", **facts)
+        runs = [run for name in DEPLOYMENTS for run in drill.prefect.of(name)]
+        bad = [str(run) for run in runs if run.is_over and run.state_type != "COMPLETED"]
+        step.check(not bad, f"runs that did not complete: {bad}")
+        step.saw(f"window {window_id} -> run {run.facts['flow_run_name']} -> {release_id}", **facts)
 
 
 def _message() -> dict[str, Any]:
