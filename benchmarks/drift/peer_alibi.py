@@ -24,10 +24,10 @@ from alibi_detect import __version__
 from alibi_detect.cd import TabularDrift
 from alibi_detect.utils.statstest import fdr
 
-from benchmarks.drift.stored import Check, Meta, StoredWindows, folder_name, read_windows
+from benchmarks.drift.stored import NONE, Check, Meta, StoredWindows, folder_name, read_windows
 
 LEVEL = 0.05  # its default
-FILLS = ("below", "median")
+FILLS = {"median": "gaps as median", "below": "gaps below all"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,19 +49,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _checks(windows: StoredWindows, most: int | None, most_shifted: int | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"p_values": {}, "alarms": {}}
+    alarms: dict[str, dict[str, Any]] = {}
     for size in windows.meta.sizes:
-        for shift in ("none", *windows.meta.shifts):
-            limit = most if shift == "none" else most_shifted
-            key = f"{folder_name(size)}/{shift}"
-            for fill in FILLS:
-                checks = windows.checks(size, shift, limit)
-                p_values = np.array([_p_values(check, windows.meta, fill) for check in checks])
-                found["p_values"].setdefault(fill, {})[key] = p_values.tolist()
-                for rule, alarm in (("fdr", _by_fdr), ("bonferroni", _by_bonferroni)):
-                    alarms = found["alarms"].setdefault(f"{rule}, {fill}", {})
-                    alarms[key] = [alarm(row) for row in p_values]
-    return found
+        for shift in (NONE, *windows.meta.shifts):
+            limit = most if shift == NONE else most_shifted
+            for fill, title in FILLS.items():
+                p_values = [
+                    _p_values(check, windows.meta, fill)
+                    for check in windows.checks(size, shift, limit)
+                ]
+                key = f"{folder_name(size)}/{shift}"
+                by_fdr = alarms.setdefault(f"FDR, {title}", {})
+                by_fdr[key] = [_by_fdr(row) for row in p_values]
+                by_bonferroni = alarms.setdefault(f"Bonferroni, {title}", {})
+                by_bonferroni[key] = [_by_bonferroni(row) for row in p_values]
+                by_fdr[f"{folder_name(size)}/stream_{shift}"] = [
+                    [_by_fdr(_p_values(check, windows.meta, fill)) for check in stream]
+                    for stream in windows.streams(size, shift)
+                ]
+    return {"alarms": alarms}
 
 
 def _by_fdr(p_values: np.ndarray[Any, Any]) -> int:

@@ -11,11 +11,15 @@ from benchmarks.drift.populations import as_columns
 from benchmarks.drift.stored import Meta
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
+from fedchurn.drift.calibrate import Promise, calibrate
+from fedchurn.drift.dependence import fit_dependence
 from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics, client_statistics
+from fedchurn.federation.dependence_messages import scored_columns
+from fedchurn.federation.dependence_sums import dependence_sums
 
-MIN_CELL_ROWS = 5  # as training suppresses by default
+MIN_CELL_ROWS = 5  # training joins cells below it, by default
 
 
 def contract_of(meta: Meta) -> Contract:
@@ -28,28 +32,48 @@ def make_reference(
     meta: Meta,
     contract: Contract,
     *,
+    customers: NDArray[np.int64] | None = None,
+    promise: Promise | None = None,
     min_cell_rows: int = MIN_CELL_ROWS,
-    num_effective_rows: float | None = None,
 ) -> DriftReference:
-    """Histograms of one client's rows (n, c), as training stores and the service reads them."""
+    """Histograms of one client's rows (n, c), as training stores and the service reads them.
+
+    Args:
+        rows: of the reference.
+        meta: what its columns are.
+        contract: see ``contract_of``.
+        customers: (n,), equal for copies of one customer.
+        promise: calibrate to it, with the dependence between columns.
+        min_cell_rows: k.
+    """
     columns = as_columns(rows, meta.names, meta.num_labels)
     target = np.zeros(len(rows), dtype=np.int8)
-    statistics = client_statistics(columns, target, contract, min_cell_rows=min_cell_rows)
-    stored = {
-        "format": 1,
+    statistics = client_statistics(
+        columns, target, contract, min_cell_rows=min_cell_rows, customer_groups=customers
+    )
+    stored: dict[str, Any] = {
+        "format": 2,
         "edges": {name: edges.tolist() for name, edges in histogram_edges(contract).items()},
-        "pooled": _part(statistics, num_effective_rows or float(len(rows))),
+        "pooled": _part(statistics),
+        "dependence": None,
+        "calibration": None,
     }
+    if promise:
+        scored = scored_columns(statistics, contract)
+        sums = dependence_sums(columns, np.full(len(rows), 0.5), scored, min_cell_rows)
+        stored["dependence"] = fit_dependence(scored, sums).to_json()
+        found = calibrate(read_reference(stored, contract), promise)
+        stored["calibration"] = found.to_dict()
     return read_reference(stored, contract)
 
 
-def _part(statistics: Statistics, num_effective_rows: float) -> dict[str, Any]:
+def _part(statistics: Statistics) -> dict[str, Any]:
     return {
         "num_rows": statistics.num_rows,
-        "num_effective_rows": num_effective_rows,
+        "num_effective_rows": statistics.num_effective_rows,
         "numbers": {
             name: {
-                "cells": [[place, sums.cells[place]] for place in np.flatnonzero(sums.cells)],
+                "cells": [[int(at), sums.cells[at]] for at in np.flatnonzero(sums.cells)],
                 "missing": sums.missing,
             }
             for name, sums in statistics.numbers.items()

@@ -1,4 +1,4 @@
-"""Windows on disk, the same for everybody; needs numpy alone, for peers have their own environments.
+"""Windows on disk, the same for everybody; needs numpy alone, since peers live elsewhere.
 
 A folder of one data set holds::
 
@@ -12,8 +12,8 @@ A folder of one data set holds::
     SIZE/stream_none.npy             int32 (m, t, window_rows): t windows in a row
     SIZE/stream_SHIFT.npy            float64 (d, u, window_rows, c), d <= m: the first u windows
 
-where SIZE is ``REFERENCEROWS_WINDOWROWS`` and a missing value is NaN in any column. Window i belongs
-to reference i.
+where SIZE is ``REFERENCEROWS_WINDOWROWS`` and a missing value is NaN in any column. Window
+i belongs to reference i.
 """
 
 from __future__ import annotations
@@ -79,12 +79,13 @@ class StoredWindows:
 
     def streams(
         self, size: tuple[int, int], shift: str = NONE, most: int | None = None
-    ) -> Iterator[tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]]:
-        """One reference with its windows after another."""
+    ) -> Iterator[list[Check]]:
+        """The windows of one reference after another."""
         references = self.load(size, "stream_references")
         streams = self.load(size, f"stream_{shift}")
         for reference, windows in zip(references, streams[:most], strict=False):
-            yield self.population[reference], [self.rows(window) for window in windows]
+            known = self.population[reference]
+            yield [Check(known, self.rows(window)) for window in windows]
 
     def rows(self, window: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Values of a window that is stored as such or as rows of the population."""

@@ -35,9 +35,9 @@ class Amount:
 
     num_checks: int = 1000
     num_shifted: int = 400
-    num_streams: int = 100
-    num_windows: int = 10
-    num_shifted_streams: int = 60
+    num_streams: int = 40
+    num_windows: int = 25
+    num_shifted_streams: int = 40
     num_shifted_windows: int = 6
 
 
