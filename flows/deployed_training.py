@@ -41,7 +41,8 @@ class DeploymentTrainer:
             self._name,
             parameters=_parameters(order),
             idempotency_key=order.run_key,
-            flow_run_name=order.run_key,
+            flow_run_name=f"train-{order.contract}",
+            tags=[order.run_key],
             timeout=0,
         )
         on_started(str(run.id), str(run.name))
