@@ -158,8 +158,10 @@ def compare(column: ReferenceColumn, window: Histogram, rule: DriftRule) -> Comp
         return values
 
     parts = parts_of(ours[np.newaxis], both)
-    # Of its own for every column: the verdict on one does not depend on which others there are.
-    generator = np.random.default_rng([rule.seed, zlib.crc32(column.name.encode())])
+    # Of its own for every column: the verdict on one does not depend on which others there are. And
+    # for every window: by the same deals, the same wrong p-values would come again and again.
+    name, content = column.name.encode(), ours.tobytes()
+    generator = np.random.default_rng([rule.seed, zlib.crc32(name), zlib.crc32(content)])
     bound = tail_bound(exponent(ours, both, column.test))
     p_value = sequential_p_value(ours, both, largest, bound, rule.max_deals, generator)
     has_values = bool(window.num_present and reference.num_present)
