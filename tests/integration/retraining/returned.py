@@ -31,7 +31,7 @@ def came_back(
     *,
     ids: Sequence[str | None] | None = None,
     days_ago: float = 60.0,
-    mark: str = "0011223344556677",
+    mark: str = "00112233445566778899",
 ) -> list[str]:
     """Log one prediction per source row and give it the row's outcome as label.
 
