@@ -29,6 +29,7 @@ from infra.drill.run import run
 from infra.drill.site import Site
 from infra.drill.timeline import State, Timeline
 
+NUM_BESIDE = 2
 HELD, FAILED, INCOMPLETE, INTERRUPTED = 0, 1, 3, 130
 VERDICTS = {
     HELD: "every step held",
@@ -74,7 +75,7 @@ def _home(asked: Path | None) -> Path:
 
 
 def _drill(site: Site, timeline: Timeline) -> int:
-    beside = ThreadPoolExecutor(1)
+    beside = ThreadPoolExecutor(NUM_BESIDE)
     try:
         run(site, timeline, beside)
     except KeyboardInterrupt:

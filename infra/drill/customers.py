@@ -1,53 +1,16 @@
-"""Customers of a drill: made from the contract's sample generator, with what they really did."""
+"""Customers of a drill: made-up ones of the contract, who drift in several ways at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from fedchurn.contract.schema import Column, Contract, Scenario
-from fedchurn.data.sample import generate_sample
+from fedchurn.contract.schema import Contract, Scenario
+from fedchurn.data.sample_customers import Customer
+from fedchurn.data.sample_customers import sample_customers as customers
+
+__all__ = ["DRIFTED", "Customer", "customers", "with_drift"]
 
 DRIFTED = "drill"
-BATCH_IDS = 100_000
-
-
-@dataclass(frozen=True)
-class Customer:
-    """A row as a caller sends it, and whether the customer left (1) or stayed (0)."""
-
-    row: Mapping[str, Any]
-    label: int
-
-
-def customers(
-    contract: Contract, num_rows: int, batch: int, scenario: str | None = None
-) -> tuple[Customer, ...]:
-    """Made-up customers, in an order that follows nothing.
-
-    Args:
-        contract: what a customer is.
-        num_rows: how many.
-        batch: from 1; customers of two batches, and of the shipped sample, are different ones.
-        scenario: a scenario of the contract, or None for customers as they always were.
-    """
-    frame = generate_sample(contract, rows=num_rows, seed=batch, scenario=scenario)
-    frame = frame.sample(frac=1.0, random_state=batch)
-    return tuple(_customer(record, contract, batch) for record in frame.to_dict("records"))
-
-
-def _customer(record: Mapping[Any, str], contract: Contract, batch: int) -> Customer:
-    row = {name: _value(record[name], column) for name, column in contract.columns.items()}
-    if contract.id is not None:  # of the sample: digits, which start anew in every sample
-        row[contract.id.column] = str(int(record[contract.id.column]) + batch * BATCH_IDS)
-    return Customer(row, int(record[contract.target.column] == str(contract.target.positive)))
-
-
-def _value(cell: str, column: Column) -> Any:
-    if cell == "" or cell in column.null_tokens:
-        return None
-    return float(cell) if column.is_number else cell
 
 
 def with_drift(contract: Contract, scenarios: Sequence[str]) -> Contract:

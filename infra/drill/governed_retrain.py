@@ -56,8 +56,10 @@ def retrain_decided(drill: Drill) -> Story:
         step.check(len(found) == 1, f"{len(found)} retrains were decided")
         (story,) = found
         assert story.decision is not None
+        others = [s for s in stories(drill) if s.decision is not None and not s.run_key]
         step.saw(
-            f"retrain, asked for by {story.trigger.facts['source']}: {_summary(story)}",
+            f"retrain for the {story.trigger.facts['source']} trigger: {_summary(story)};"
+            f" {len(others)} others skipped",
             key=story.key,
             run_key=story.run_key,
             decided=story.decision.time,

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra import processes
-from infra.drill.service import Service
 from infra.drill.site import CONTRACT, Site
 from infra.monitoring import programs
 from infra.monitoring.programs import Monitoring
@@ -44,16 +43,22 @@ class Watchers:
         return [a["labels"] for a in told if a["labels"].get("action") == RETRAIN]
 
 
-def start_watchers(site: Site, service: Service) -> Watchers:
-    """Start both programs for the service; ready on return."""
+def start_watchers(site: Site, address: str, key: str) -> Watchers:
+    """Start both programs for a service that may come later; ready on return.
+
+    Args:
+        site: where they run.
+        address: ``HOST:PORT`` of the service.
+        key: of scope admin.
+    """
     folder = site.home / "monitoring"
     folder.mkdir(exist_ok=True)
     key_file = folder / "fedchurn.key"
-    key_file.write_text(service.keys.admin, encoding="utf-8")
+    key_file.write_text(key, encoding="utf-8")
     key_file.chmod(0o600)
     monitoring = Monitoring(
         folder=folder,
-        services=(programs.Service(CONTRACT, service.address),),
+        services=(programs.Service(CONTRACT, address),),
         prometheus_port=processes.free_port(),
         alertmanager_port=processes.free_port(),
         pace=programs.QUICK,

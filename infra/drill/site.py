@@ -6,9 +6,11 @@ Nothing of the user's own setting reaches it, and nothing of it outlives the dri
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,33 +77,45 @@ class Site:
         self.home = home.resolve()
         self.logs = self.home / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self._environ = clean_environment(os.environ)
-        self._mark = uuid.uuid4().hex
-        self._started: list[Started] = []
-        self.settings = Settings(self.home, self.home / "project", 0, 0)
-        self.commands = Commands(self._environ, PROJECT, self.logs)
-
-    def start_platform(self) -> tuple[str, ...]:
-        """Prefect server, MLflow server and worker; commands know them from now on."""
-        begun = replace(
-            self.settings,
+        self.settings = Settings(
+            home=self.home,
+            project=self.home / "project",
             prefect_port=processes.free_port(),
             mlflow_port=processes.free_port(),
         )
-        platform, _ = stack.up(begun, self._environ)
-        self.settings = begun
-        self.commands.environ = stack.child_environment(begun, self._environ)
+        self.environ = stack.child_environment(self.settings, clean_environment(os.environ))
+        self.commands = Commands(self.environ, PROJECT, self.logs)
+        self._mark = uuid.uuid4().hex
+        self._started: list[Started] = []
+        self._platform: Future[tuple[str, ...]] | None = None
+
+    def start_platform(self, beside: Executor) -> Future[tuple[str, ...]]:
+        """Begin to start Prefect server, MLflow server and worker; gives their names when all are.
+
+        The servers answer a while before the worker does.
+        """
+        self._platform = beside.submit(self._up)
+        return self._platform
+
+    def _up(self) -> tuple[str, ...]:
+        platform, _ = stack.up(self.settings, clean_environment(os.environ))
         return tuple(started.name for started in platform.started)
 
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment of whoever works with the platform."""
-        return dict(self.commands.environ)
+    def servers_answer(self) -> bool:
+        """Whether both servers do.
+
+        Raises:
+            FedchurnError: the platform could not be started.
+        """
+        if self._platform is not None and self._platform.done():
+            self._platform.result()
+        urls = (f"{self.settings.prefect_api_url}/health", f"{self.settings.mlflow_url}/health")
+        return all(processes.read_url(url) is not None for url in urls)
 
     def start(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], cwd: Path = PROJECT
     ) -> Started:
-        """Start a process that stays until the end, or until ``stop``."""
+        """Start a process that stays until the end."""
         started = processes.start(
             name,
             command,
@@ -126,4 +140,11 @@ class Site:
         for started in reversed(self._started):
             processes.stop(started, grace_seconds=STOP_SECONDS)
         self._started.clear()
+        while not self._is_down():
+            time.sleep(processes.POLL_SECONDS)
+
+    def _is_down(self) -> bool:
+        """Stop the platform; while it is still being started, what comes next is there later."""
+        is_settled = self._platform is None or self._platform.done()
         stack.down(self.settings)
+        return is_settled
