@@ -29,22 +29,28 @@ _ALPHABETS = {
 _OPEN_LENGTH = 13  # characters of a slot with +
 
 
-def sample_ids(contract: Contract, num_rows: int) -> list[str]:
+def sample_ids(contract: Contract, num_rows: int, *, num_before: int = 0) -> list[str]:
     """One identifier per row.
+
+    Args:
+        contract: says what identifiers look like.
+        num_rows: how many are needed.
+        num_before: how many of the series are left out, since others have them.
 
     Raises:
         ContractError: the id pattern is more than literals, digits and letters with counts, or has
             too few combinations.
     """
     pattern = contract.id.pattern if contract.id else None
+    last = num_before + num_rows
     if pattern is None:
-        return [f"{PREFIX}{i:06d}" for i in range(1, num_rows + 1)]
+        return [f"{PREFIX}{i:06d}" for i in range(num_before + 1, last + 1)]
     alphabets = _alphabets(pattern)
     marked = _marked(alphabets)
-    chosen = marked if _capacity(marked) > num_rows else alphabets
-    if _capacity(chosen) <= num_rows:
-        raise _unfit(pattern, f"has too few combinations for {num_rows} rows")
-    ids = [_numbered(chosen, i) for i in range(1, num_rows + 1)]
+    chosen = marked if _capacity(marked) > last else alphabets
+    if _capacity(chosen) <= last:
+        raise _unfit(pattern, f"has too few combinations for {last} rows")
+    ids = [_numbered(chosen, i) for i in range(num_before + 1, last + 1)]
     if not re.fullmatch(pattern, ids[0]):
         raise _unfit(pattern, f"is beyond the sample generator (it made {ids[0]!r})")
     return ids
