@@ -14,11 +14,13 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
 from fedchurn.drift.adjustment import benjamini_hochberg
 from fedchurn.drift.check import Compared, compare, judge
-from fedchurn.drift.hidden_counts import likely_reference
+from fedchurn.drift.effects import effects_between
+from fedchurn.drift.hidden_counts import in_pieces, likely_reference
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import DriftReference, ReferenceColumn, read_reference
 from fedchurn.drift.verdict import (
@@ -51,11 +53,13 @@ class ClientWindow:
         num_rows: customers.
         histograms: by column, over the cells of the client's reference; columns that are not in it
             are left out.
+        pieces: first cells of what was told as one count, of numbers; the test is as coarse.
         p_values: of columns that were tested already, because their counts hold noise.
     """
 
     num_rows: int
     histograms: Mapping[str, Histogram]
+    pieces: Mapping[str, NDArray[np.intp]] = field(default_factory=dict)
     p_values: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -256,9 +260,23 @@ def _compared(
         histogram = window.histograms.get(column.name)
         if histogram is None:
             continue
-        one = compare(likely_reference(column, histogram, min_cell_rows), histogram, rule)
+        likely = likely_reference(column, histogram, min_cell_rows)
+        one = _compare(likely, histogram, window.pieces.get(column.name), rule)
         found.append(replace(one, p_value=window.p_values.get(column.name, one.p_value)))
     return found
+
+
+def _compare(
+    column: ReferenceColumn,
+    window: Histogram,
+    pieces: NDArray[np.intp] | None,
+    rule: DriftRule,
+) -> Compared:
+    if pieces is None or len(pieces) < 2:
+        return compare(column, window, rule)
+    found = compare(*in_pieces(column, window, pieces), rule)
+    effects = effects_between(window, column.histogram, column.test, column.edges)
+    return replace(found, column=column, effects=effects)
 
 
 def _client(

@@ -46,27 +46,79 @@ def likely_window(
     return Histogram(found[:-1], float(found[-1]))
 
 
+def told_pieces(shown: IntArray, column: ReferenceColumn) -> NDArray[np.intp] | None:
+    """First cells of the pieces that were told; None for labels, which are told one by one."""
+    return None if column.edges is None else np.flatnonzero(shown[:-1] != JOINED)
+
+
+def in_pieces(
+    column: ReferenceColumn, window: Histogram, begins: NDArray[np.intp]
+) -> tuple[ReferenceColumn, Histogram]:
+    """Reference and window of a number as coarse as the client has told it.
+
+    Args:
+        column: of the client's reference.
+        window: over the same cells.
+        begins: first cell of every piece, at least two.
+    """
+    edges = None if column.edges is None else column.edges[begins[1:] - 1]
+    theirs = np.add.reduceat(column.histogram.cells, begins)
+    coarse = replace(column, edges=edges, histogram=Histogram(theirs, column.histogram.missing))
+    return coarse, Histogram(np.add.reduceat(window.cells, begins), window.missing)
+
+
 def likely_reference(
     column: ReferenceColumn, window: Histogram, min_cell_rows: int
 ) -> ReferenceColumn:
-    """The client's reference with what it may hide of the window: labels and missing values.
+    """The client's reference with what it may hide of the window.
 
-    Where the reference has none and the window has some, it may have had up to k - 1 rows.
+    Where the reference has none and the window has some, it may have had up to k - 1 rows: of a
+    label, of missing values, and of each run of empty number cells. They were counted with the most
+    common label, with all numbers, and in the cell beside the run.
     """
-    cells, theirs = column.histogram.with_missing(), window.with_missing()
+    cells, theirs = column.histogram.cells.copy(), window.cells
     scale = column.histogram.num_rows / max(window.num_rows, 1.0)
-    hidden = np.where(cells == 0, np.minimum(np.rint(theirs * scale), min_cell_rows - 1), 0.0)
-    if column.edges is not None:
-        hidden[:-1] = 0.0  # numbers were counted with their neighbours, not dropped
-    common = int(np.argmax(cells[:-1]))
-    hidden *= hidden.sum() < cells[common]
-    cells = cells + hidden
     if column.edges is None:
-        cells[common] -= hidden.sum()
+        empty = [np.array([cell]) for cell in np.flatnonzero((cells == 0) & (theirs > 0))]
+        donors = [int(np.argmax(cells))] * len(empty)
     else:
-        kept = cells[:-1].sum()
-        cells[:-1] = whole_numbers(cells[:-1] * (1 - hidden[-1] / max(kept, 1.0)))
-    return replace(column, histogram=Histogram(cells[:-1], float(cells[-1])))
+        empty = _empty_runs(cells)
+        donors = [run[0] - 1 if run[0] else run[-1] + 1 for run in empty]
+    for places, donor in zip(empty, donors, strict=True):
+        hidden = whole_numbers(_capped(theirs[places] * scale, min_cell_rows - 1))
+        if donor < len(cells) and hidden.sum() < cells[donor]:
+            cells[places] += hidden
+            cells[donor] -= hidden.sum()
+    return replace(column, histogram=_with_missing(cells, column, window, scale, min_cell_rows))
+
+
+def _with_missing(
+    cells: FloatArray,
+    column: ReferenceColumn,
+    window: Histogram,
+    scale: float,
+    min_cell_rows: int,
+) -> Histogram:
+    if column.histogram.missing or not window.missing:
+        return Histogram(cells, column.histogram.missing)
+    missing = float(min(round(window.missing * scale), min_cell_rows - 1))
+    if missing >= cells.sum():
+        return Histogram(cells, 0.0)
+    if column.edges is None:
+        cells[np.argmax(cells)] -= missing
+        return Histogram(cells.clip(min=0.0), missing)
+    return Histogram(whole_numbers(cells * (1 - missing / cells.sum())), missing)
+
+
+def _empty_runs(cells: FloatArray) -> list[NDArray[np.intp]]:
+    empty = np.flatnonzero(cells == 0)
+    return [] if not len(empty) else np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1)
+
+
+def _capped(rows: FloatArray, most: float) -> FloatArray:
+    """``rows`` scaled down to ``most`` in all, if they are more."""
+    total = rows.sum()
+    return rows if total <= most else rows * (most / total)
 
 
 def _expected(reference: Histogram, num_rows: int) -> FloatArray:

@@ -16,7 +16,7 @@ from fedchurn.drift.clients import (
     client_references,
     judge_clients,
 )
-from fedchurn.drift.hidden_counts import likely_window
+from fedchurn.drift.hidden_counts import likely_window, told_pieces
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.noisy_counts import MAX_DEALS, noisy_p_value, noisy_window
 from fedchurn.drift.reference import DriftReference, ReferenceColumn, read_reference
@@ -136,7 +136,9 @@ class _Reader:
             return self._noisy(known, columns, num_rows, k, self.question.epsilon / len(shown))
         likely = {n: likely_window(c, columns[n], num_rows, k) for n, c in known.items()}
         told = {name: histogram for name, histogram in likely.items() if histogram is not None}
-        return ClientWindow(num_rows, _known_labels(told, columns))
+        pieces = {n: told_pieces(known[n], columns[n]) for n in told}
+        pieces_of = {name: begins for name, begins in pieces.items() if begins is not None}
+        return ClientWindow(num_rows, _known_labels(told, columns), pieces_of)
 
     def _noisy(
         self,
@@ -160,7 +162,7 @@ class _Reader:
                 MAX_DEALS,
                 np.random.default_rng([self.seed, place]),
             )
-        return ClientWindow(num_rows, _known_labels(histograms, columns), p_values)
+        return ClientWindow(num_rows, _known_labels(histograms, columns), p_values=p_values)
 
 
 def _known_labels(
