@@ -134,6 +134,7 @@ def together(platform: Platform, first: Ended) -> dict[str, Ended]:
         "other": ("train/ecommerce", {"data": SAMPLE, "assignments": QUICK}),
         "promote": ("promote/ecommerce", {"data": SAMPLE, "assignments": QUICK}),
         "no file": ("train/telco", {"data": "/nope.csv"}),
+        "watch": ("check-drift/ecommerce", {}),
     }
     with ThreadPoolExecutor(len(given)) as pool:
         begun = {
@@ -149,11 +150,18 @@ def test_everything_is_deployed(platform: Platform) -> None:
     assert {f"{flows[d['flow_id']]}/{d['name']}" for d in deployed} == {
         *("train/ecommerce", "train/telco", "train/telecom"),
         *("validate/ecommerce", "promote/ecommerce", "package/ecommerce"),
+        *("check-drift/ecommerce", "check-drift/telco", "check-drift/telecom"),
+        *("retrain/ecommerce", "retrain/telco", "retrain/telecom"),
     }
     assert all("fedchurn" in d["tags"] for d in deployed)
-    schedules = [schedule for d in deployed for schedule in d["schedules"]]
-    assert len(schedules) == 4
-    assert not any(schedule["active"] for schedule in schedules)  # nothing runs unasked
+    schedules = {
+        f"{flows[d['flow_id']]}/{d['name']}": schedule["active"]
+        for d in deployed
+        for schedule in d["schedules"]
+    }
+    assert len(schedules) == 10
+    # Looking for drift costs nothing and changes nothing; what trains does not run unasked.
+    assert [name for name, is_active in schedules.items() if is_active] == ["check-drift/ecommerce"]
 
 
 def test_a_first_model_is_promoted(first: Ended) -> None:
@@ -204,6 +212,12 @@ def test_unchanged_rows_change_nothing(together: dict[str, Ended]) -> None:
         assert run.code == 0, str(run)
         assert run.state["name"] == "Unchanged", str(run)
     assert "Not run again: validate, federate, evaluate" in together["one"].state["message"]
+
+
+def test_nobody_was_predicted_so_there_is_no_drift(together: dict[str, Ended]) -> None:
+    watched = together["watch"]
+    assert watched.code == 0, str(watched)
+    assert (watched.state["type"], watched.state["name"]) == ("COMPLETED", "TooFewRows")
 
 
 def test_a_missing_file_is_told_in_words(together: dict[str, Ended]) -> None:

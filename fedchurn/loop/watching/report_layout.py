@@ -28,6 +28,7 @@ table { border-collapse: collapse; width: 100%; font-size: 13px;
         font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 7px; text-align: right; border-bottom: 1px solid var(--line);
          vertical-align: top; }
+.dense { font-size: 12px; } .dense th, .dense td { padding: 4px 5px; }
 td { white-space: nowrap; } td.text { white-space: normal; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom;
      border-bottom-color: var(--soft); }
@@ -86,18 +87,17 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 
 {% if drift.columns %}
 <h2>Columns</h2>
-<div class="scroll"><table>
+<div class="scroll"><table class="dense">
 <tr><th>Column</th><th class="text">Verdict</th><th class="text">About</th>
-<th class="text">Test</th><th class="text">Strongest</th><th>Distance</th>
-<th>Jensen-Shannon</th><th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
+<th class="text">Test: strongest part</th><th>Distance</th><th>Jensen-Shannon</th><th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
 <th>Adjusted p</th><th>Together p</th><th class="text">Because</th>
 <th class="text">Flags of {{ num_history }} windows</th></tr>
 {% for column in drift.columns %}
 <tr class="{{ column.verdict }}"><td>{{ column.column }}</td>
 <td class="text">{{ column.verdict | replace("_", " ") }}</td>
 <td class="text">{{ column.subject }}</td>
-<td class="text">{{ column.test | replace("_", "-") }}</td>
-<td class="text">{{ column.strongest | replace("_", " ") }}</td>
+<td class="text">{{ column.test | replace("_", "-") }}: {{ column.strongest | replace("_", " ") }}
+</td>
 <td>{{ column.effects.distance | figure }}</td>
 <td>{{ column.effects.jensen_shannon | figure }}</td><td>{{ column.effects.psi | figure }}</td>
 <td>{{ column.effects.wasserstein | figure }}</td>

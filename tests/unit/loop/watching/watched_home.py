@@ -45,7 +45,7 @@ def part(zeros: int, ones: int, devices: tuple[int, int]) -> dict[str, Any]:
     scores = {"cells": [[1, num_rows]], "num_rows": num_rows, "num_effective_rows": num_rows}
     return {
         "num_rows": num_rows,
-        "numbers": {"Tenure": {"missing": 0, "cells": [[1, zeros], [2, ones]]}},
+        "numbers": {"Tenure": {"count": num_rows, "missing": 0, "cells": [[1, zeros], [2, ones]]}},
         "categories": {"Device": {"cells": list(devices), "missing": 0, "unknown": 0}},
         "own": {"churn_probability": scores},
     }
