@@ -2,7 +2,8 @@
 
 Its reference are the first 100 customers and its window the last 50; every number column gets a
 Kolmogorov-Smirnov test, and any p-value below 0.05 is drift. Nothing is adjusted for the number of
-columns, so with 13 of them about 39 % of checks alarm although nothing has drifted.
+columns: on the real e-commerce file, with its 13 columns and its copies of customers, 39 % of
+checks alarm although nothing has drifted.
 """
 
 from __future__ import annotations
