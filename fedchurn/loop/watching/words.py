@@ -17,7 +17,8 @@ _MAX_NAMED = 5
 def summary(evidence: Evidence, num_customers: int) -> str:
     """The verdict in a sentence, and one more for each other kind of evidence."""
     said = [of_columns(evidence.drift, num_customers)]
-    if evidence.clients is not None and evidence.clients.named:
+    is_quiet = evidence.verdict is Verdict.NONE  # where one client's warning is no news
+    if evidence.clients is not None and evidence.clients.named and not is_quiet:
         said.append(evidence.clients.summary)
     if evidence.by_labels is not None and evidence.verdict_by_labels is not Verdict.NONE:
         decay = evidence.by_labels["decay"]
