@@ -5,6 +5,7 @@ What decides, and everything that survives a kill, is in ``fedchurn.loop.retrain
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fedchurn.errors import PromotionRefused
 from fedchurn.loop.retraining.retrain import ask_by_hand, retrain_once
 from fedchurn.loop.retraining.site import RetrainSite, retrain_site
 from fedchurn.loop.retraining.trainer import ProcessTrainer, Trainer
+from fedchurn.settings import Settings
 from flows.deployed_training import DeploymentTrainer, is_deployed, train_parameters
 from flows.embedded_server import prefect_server
 from flows.settings import flow_settings
@@ -74,6 +76,24 @@ def retrain_embedded(home: Path, asked: dict[str, Any], on_round: OnRound) -> di
     return result
 
 
+@flow(
+    name="retrain",
+    flow_run_name="retrain-resolved",
+    persist_result=False,
+    result_serializer="json",
+)
+def _retrain_resolved(settings: dict[str, Any]) -> Any:
+    site = retrain_site(Settings.model_validate(settings))
+    return ended(retrain_now(site, in_process))
+
+
+def retrain_resolved(settings: Settings, on_round: OnRound) -> dict[str, Any]:
+    """The same flow in this process, for settings that are resolved; it trains here in any case."""
+    with prefect_server(settings.home, meanwhile=WANTED_SOON), listening(on_round):
+        result: dict[str, Any] = _retrain_resolved(settings.model_dump(mode="json"))
+    return result
+
+
 def _site(contract: str, config: str | None, assignments: list[str]) -> RetrainSite:
     """The site, with what the deployment ``train/CONTRACT`` says about data and settings."""
     own = train_parameters(load_contract(contract).contract)
@@ -83,17 +103,25 @@ def _site(contract: str, config: str | None, assignments: list[str]) -> RetrainS
     return retrain_site(settings, config, merged)
 
 
-def retrain_now(site: RetrainSite) -> dict[str, Any]:
-    """The steps of ``retrain``; see ``fedchurn.loop.retraining.retrain``."""
-    plain = site.settings.model_dump(mode="json")
-    done = retrain_once(site, lambda: _trainer(site), lambda alone: decide_waiting(plain, alone))
-    return outcome(list(done.decided), list(done.ran))
-
-
-def _trainer(site: RetrainSite) -> Trainer:
+def deployed_or_here(site: RetrainSite) -> Trainer:
+    """By the deployment ``train/CONTRACT``, if the server has it, else in this process."""
     if is_deployed(site.name):
         return DeploymentTrainer(site.name, start_minutes=site.settings.retraining.start_minutes)
+    return in_process(site)
+
+
+def in_process(_: RetrainSite) -> Trainer:
+    """In this process."""
     return ProcessTrainer(lambda s: train_and_promote(s, wait_seconds=TURN_SECONDS))
+
+
+def retrain_now(
+    site: RetrainSite, trainer: Callable[[RetrainSite], Trainer] = deployed_or_here
+) -> dict[str, Any]:
+    """The steps of ``retrain``; see ``fedchurn.loop.retraining.retrain``."""
+    plain = site.settings.model_dump(mode="json")
+    done = retrain_once(site, lambda: trainer(site), lambda alone: decide_waiting(plain, alone))
+    return outcome(list(done.decided), list(done.ran))
 
 
 def outcome(decided: list[dict[str, Any]], ran: list[dict[str, Any]]) -> dict[str, Any]:

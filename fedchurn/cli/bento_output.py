@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedchurn.loop.package import package_production
 from fedchurn.loop.package_store import StoredBento
-from fedchurn.loop.package_trial import try_bento
-from fedchurn.settings import Settings
+from fedchurn.loop.package_trial import Trial, try_bento
 
 _SHOWN = ("churn_probability", "churn_prediction", "risk_level", "release", "model_version")
 
@@ -25,19 +24,24 @@ def tell_bento(result: dict[str, Any]) -> None:
     print(f"  serve it: {result['command']}")
 
 
-def serve_one(settings: Settings, packaged: dict[str, Any] | None) -> dict[str, Any]:
-    """Serve the bento of what is in production, and show its answer to one request.
-
-    Args:
-        settings: name home and contract.
-        packaged: the bento, where it was packaged just now.
-    """
-    result = packaged or package_production(settings)
+def stored_bento(result: Mapping[str, Any]) -> StoredBento:
+    """The bento behind what packaging returns."""
     name, _, version = result["tag"].partition(":")
-    trial = try_bento(StoredBento(Path(result["store"]), name, version))
+    return StoredBento(Path(result["store"]), name, version)
+
+
+def try_alone(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Serve a packaged bento in a folder of its own, and show its answer to one request."""
+    trial = try_bento(stored_bento(result))
+    told = tell_answer(result["tag"], trial)
+    print("  the server has been stopped again")
+    return told
+
+
+def tell_answer(tag: str, trial: Trial) -> dict[str, Any]:
+    """Show one answer of a served bento; returns what programs ask for."""
     shown = {key: trial.answer[key] for key in _SHOWN if key in trial.answer}
-    print(f"SERVED by `bentoml serve {result['tag']}`, ready in {trial.start_seconds:.1f} s:")
+    print(f"SERVED by `bentoml serve {tag}`, ready in {trial.start_seconds:.1f} s:")
     print(f"  POST /predict {json.dumps(trial.customer)}")
-    print(f"  -> {json.dumps(shown)}")
-    print("  as expected of this release; the server has been stopped again")
-    return {"tag": result["tag"], "url": trial.url, "answer": trial.answer}
+    print(f"  -> {json.dumps(shown)}, as expected of this release")
+    return {"tag": tag, "url": trial.url, "answer": trial.answer}

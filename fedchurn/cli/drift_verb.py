@@ -27,13 +27,14 @@ def check_drift_verb(
 
     found = check_drift(settings_from(config, assignments, flow_values(contract)))
     for window in found["windows"]:
-        _tell(window)
+        tell_window(window)
     if not found["windows"]:
         print(found["summary"])
     return found
 
 
-def _tell(window: dict[str, Any]) -> None:
+def tell_window(window: dict[str, Any]) -> None:
+    """Verdict, what speaks for it, and where the report is."""
     if window["is_sample"]:
         print("GENERATED SAMPLE: the release was not trained on real customers.")
     print(f"{window['verdict'].upper().replace('_', ' ')}: {window['summary']}")

@@ -155,7 +155,7 @@ def crossval_verb(
 def demo_verb(
     config: Config = None, assignments: Set = None, json_output: Json = False
 ) -> dict[str, Any]:
-    """The whole loop on the generated sample, in one process, with no server."""
-    from fedchurn.cli.training_output import run_demo
+    """The whole loop on the generated sample, from validation to a retrain; no server needed."""
+    from fedchurn.cli.demo import run_demo
 
     return run_demo(settings_from(config, assignments))

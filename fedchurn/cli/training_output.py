@@ -6,13 +6,11 @@ import logging
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
-from fedchurn.cli.bento_output import serve_one, tell_bento
+from fedchurn.cli.bento_output import tell_bento
 from fedchurn.contract.load import load_contract
 from fedchurn.errors import ReleaseError, SettingsError
 from fedchurn.federation.state import RoundRecord
@@ -35,10 +33,21 @@ def run_train_flow(settings: Settings) -> dict[str, Any]:
 
 def run_embedded(settings: Settings, start: Callable[[OnRound], dict[str, Any]]) -> dict[str, Any]:
     """Run a flow in this process; its trainings tell their rounds to ``start``'s argument."""
-    _embed(settings)
-    _refuse_early(settings)
+    prepare(settings)
     with closing(Bar()) as bar:
         return start(bar.draw if sys.stderr.isatty() else _print_round)
+
+
+def prepare(settings: Settings) -> None:
+    """What must be settled before Prefect is imported, and what need not wait for it.
+
+    Raises:
+        ReleaseError: home cannot be written, or its disk is full.
+        ContractError: there is no such contract, or it has problems.
+        TrackingError: MLflow is away.
+    """
+    _embed(settings)
+    _refuse_early(settings)
 
 
 def _embed(settings: Settings) -> None:
@@ -83,15 +92,26 @@ def _refuse_early(settings: Settings) -> None:
 
 
 def _train_flow() -> Callable[..., Any]:
-    try:
+    with importing_flows():
         from flows.train import train_embedded
+    return train_embedded
+
+
+@contextmanager
+def importing_flows() -> Iterator[None]:
+    """Tells what to do where the flows are not installed.
+
+    Raises:
+        SettingsError: a module is not there.
+    """
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"the module {error.name!r} cannot be imported",
             where="flows/",
             next_step="install the training requirements and this project: make setup",
         ) from error
-    return train_embedded
 
 
 class Bar:
@@ -153,30 +173,3 @@ def tell_outcome(outcome: dict[str, Any]) -> None:
 
 def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
-
-
-def run_demo(settings: Settings) -> dict[str, Any]:
-    """The loop on the generated sample; told step by step."""
-    started = time.monotonic()
-    steps = "validate -> federate -> evaluate -> register -> promote -> package -> serve"
-    print(f"{steps}, on the generated sample")
-    outcome = run_train_flow(settings)
-    tell_outcome(outcome)
-    if any(reason["check"] == "real_model" for reason in outcome["reasons"]):
-        print("A model of real rows is in production here; the demo leaves it alone.")
-        outcome["exit_code"] = 0
-    served = serve_one(settings, outcome.get("bento"))
-    seconds = time.monotonic() - started
-    place = _shown(Path(outcome["report"]))
-    print(f"done in {seconds:.0f} s. Open {place}, then try:")
-    print("  fedchurn history")
-    print(f"  fedchurn why {outcome['release_id']}")
-    print("  fedchurn train --contract ecommerce --data YOUR_FILE.xlsx")
-    return {**outcome, "served": served, "seconds": round(seconds, 1)}
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
