@@ -89,7 +89,8 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 <h2>Columns</h2>
 <div class="scroll"><table class="dense">
 <tr><th>Column</th><th class="text">Verdict</th><th class="text">About</th>
-<th class="text">Test: strongest part</th><th>Distance</th><th>Jensen-Shannon</th><th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
+<th class="text">Test: strongest part</th><th>Distance</th><th>Jensen-Shannon</th>
+<th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
 <th>Adjusted p</th><th>Together p</th><th class="text">Because</th>
 <th class="text">Flags of {{ num_history }} windows</th></tr>
 {% for column in drift.columns %}
