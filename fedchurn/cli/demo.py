@@ -188,7 +188,8 @@ def _loop(demo: Demo) -> Told:
         retrained = run_embedded(demo.settings, lambda tell: _retrain(demo.settings, tell))
         output.tell_retrain(retrained)
     with demo.phases.of("reload"):
-        followed = _followed(demo, others[0], answers[0], retrained)
+        before, customer = max(zip(answers, others, strict=True), key=_risk)
+        followed = _followed(demo, customer, before)
         output.tell_followed(followed)
     return {"served": served, "watched": watched, "retrain": retrained, "followed": followed}
 
@@ -233,7 +234,11 @@ def _retrain(settings: Settings, tell: OnRound) -> Told:
     return result
 
 
-def _followed(demo: Demo, customer: Customer, before: Answer, retrained: Told) -> Told:
+def _risk(one: tuple[Answer, Customer]) -> float:
+    return float(one[0]["churn_probability"])
+
+
+def _followed(demo: Demo, customer: Customer, before: Answer) -> Told:
     """Wait until the service answers by what is in production now, and ask it once more."""
     from fedchurn.loop.watching.runner import site_of
     from fedchurn.serving.reload.release_source import chosen_release
@@ -250,7 +255,6 @@ def _followed(demo: Demo, customer: Customer, before: Answer, retrained: Told) -
         "release_before": before["release"],
         "release": answer["release"],
         "in_production": wanted,
-        "outcome": retrained["outcome"],
         "seconds": seconds,
         "failure": health["last_reload_failure"],
         "probability_before": before["churn_probability"],

@@ -32,8 +32,8 @@ def tell_steps() -> None:
 def tell_kept(release_id: str) -> Told:
     """Nothing was trained; returns what a training would have."""
     summary = (
-        f"{release_id} is in production: a retrain of an earlier demo made it, of the sample and of"
-        " labels that came back."
+        f"{release_id} is in production: a retrain made it, of the sample and of labels that came"
+        " back."
     )
     print("GENERATED SAMPLE: nothing here is about real customers.")
     print(f"KEPT: {summary}")
@@ -86,7 +86,7 @@ def tell_retrain(result: Mapping[str, Any]) -> None:
     for story in result["decisions"]:
         _tell_decision(story["decision"])
     if not result["decisions"]:
-        print("RETRAIN: nothing asked for one.")
+        print("RETRAIN: no trigger is waiting.")
     for story in result["runs"]:
         if "run" in story:
             print(f"  trained, without baselines: {story['run']['data']['story']}")
@@ -118,7 +118,7 @@ def tell_followed(followed: Mapping[str, Any]) -> None:
         print(f"UNCHANGED: the running service answers by {now}, since nothing replaced it.")
     else:
         print(f"FOLLOWED: the running service answers by {now}, without a restart.")
-        print("  the first of the drifted customers:", end=" ")
+        print("  the drifted customer with the highest risk:", end=" ")
         print(f"{followed['probability_before']:.4f} before, {followed['probability']:.4f} now")
 
 
@@ -128,7 +128,7 @@ def tell_end(told: Mapping[str, Any]) -> None:
     shown = " and ".join(_shown(Path(report)) for report in reports if report)
     print(f"done in {told['seconds']:.0f} s. Open {shown}, then try:")
     print("  fedchurn history")
-    print(f"  fedchurn why {told['served']['answer']['release']}")
+    print(f"  fedchurn why {(told['followed'] or told['served']['answer'])['release']}")
     print("  fedchurn train --contract ecommerce --data YOUR_FILE.xlsx")
 
 
