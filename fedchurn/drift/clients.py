@@ -205,7 +205,9 @@ def judge_clients(
     """
     known = {client: windows[client] for client in sorted(windows) if client in references}
     rule = rule or _strictest(references, known)
-    looked_at = {c: _compared(references[c], w, rule, min_cell_rows) for c, w in known.items()}
+    # Among more tests only smaller p-values count, and it takes more deals to tell them.
+    dealing = replace(rule, max_deals=rule.max_deals * max(len(known), 1))
+    looked_at = {c: _compared(references[c], w, dealing, min_cell_rows) for c, w in known.items()}
     adjusted = adjusted_by_client(
         {client: [one.p_value for one in found] for client, found in looked_at.items()}
     )

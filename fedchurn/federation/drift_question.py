@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
 from fedchurn.drift.clients import (
@@ -87,7 +88,7 @@ def ask_about_drift(
             if not reply.error and reply.client in references:
                 windows[reply.client] = reader.window(reply)
             checked.append(reply)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             checked.append(replace(reply, error=f"no usable counts: {error}"))
     accepted = accept(checked, policy, what="drift check")
     unknown = {
@@ -124,11 +125,13 @@ class _Reader:
         return cls(question, references, groups, (rule or DriftRule()).seed)
 
     def window(self, reply: Reply) -> ClientWindow:
-        """Raises ValueError, KeyError or TypeError where the reply holds no such counts."""
+        """Raises an error of Python where the reply holds no such counts."""
         num_rows, k = int(reply.numbers["num_rows"]), int(reply.numbers["min_cell_rows"])
         columns = {one.name: one for one in self.references[reply.client].columns}
+        if num_rows < 1 or k < 1:
+            raise ValueError(f"{num_rows} rows, k = {k}")
         shown = {
-            name.removeprefix(PREFIX): np.asarray(counts, dtype=np.int64)
+            name.removeprefix(PREFIX): _whole_counts(name, counts, num_rows)
             for name, counts in reply.arrays.items()
         }
         known = {name: counts for name, counts in shown.items() if name in columns}
@@ -163,6 +166,15 @@ class _Reader:
                 np.random.default_rng([self.seed, place]),
             )
         return ClientWindow(num_rows, _known_labels(histograms, columns), p_values=p_values)
+
+
+def _whole_counts(name: str, counts: NDArray[np.generic], num_rows: int) -> IntArray:
+    if counts.dtype.kind != "i" or counts.ndim != 1 or not len(counts):
+        raise ValueError(f"{name} holds no whole numbers in a row")
+    whole = counts.astype(np.int64)
+    if whole.max() > num_rows:
+        raise ValueError(f"{name} counts more than all {num_rows} rows")
+    return whole
 
 
 def _known_labels(

@@ -118,13 +118,22 @@ def test_a_client_with_fewer_than_k_customers_says_only_that() -> None:
     assert "holds fewer than 5 customers" in found.absent["b"]
 
 
-@pytest.mark.parametrize("what", ["short", "small count", "too many", "no rows"])
+BAD_NUMBERS = {
+    "no rows": {"min_cell_rows": 5.0},
+    "endless rows": {"num_rows": float("inf"), "min_cell_rows": 5.0},
+    "no k": {"num_rows": 200.0, "min_cell_rows": 0.0},
+}
+
+
+@pytest.mark.parametrize("what", ["short", "small count", "too many", "floats", *BAD_NUMBERS])
 def test_counts_that_cannot_be_make_a_client_absent(what: str) -> None:
     def change(_request: Request, reply: Reply) -> Reply:
         arrays = {name: np.array(array) for name, array in reply.arrays.items()}
-        if what == "no rows":
-            return replace(reply, numbers={})
-        if what == "short":
+        if what in BAD_NUMBERS:
+            return replace(reply, numbers=BAD_NUMBERS[what])
+        if what == "floats":
+            arrays["drift:plan"] = np.full(7, np.nan)
+        elif what == "short":
             arrays["drift:plan"] = arrays["drift:plan"][1:]
         else:
             arrays["drift:plan"][0] = 3 if what == "small count" else 10**6
