@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedchurn.data.sample_customers import Customer
 from fedchurn.retraining.history import Story
 from fedchurn.retraining.inbox import TriggerInbox
 from fedchurn.retraining.journal import RetrainJournal
 from fedchurn.retraining.places import inbox_folder, journal_path
 from fedchurn.retraining.trigger import Source
 from infra.drill.beginning import Drill
-from infra.drill.customers import Customer
 from infra.drill.prefect_runs import FlowRun
 from infra.drill.site import CONTRACT
 from infra.drill.traffic import check_answers, send

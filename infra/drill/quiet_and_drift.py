@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from fedchurn.data.sample_customers import Customer, sample_customers
 from fedchurn.journal.chain import Line
 from fedchurn.loop.watching.verdicts import WindowLine, open_verdicts
 from fedchurn.loop.watching.words import listed
 from fedchurn.serving.log.log_reader import read_predictions
 from infra.drill.beginning import Drill
-from infra.drill.customers import DRIFTED, Customer, customers, with_drift
+from infra.drill.drifted import DRIFTED, with_drift
 from infra.drill.monitoring import Watchers
 from infra.drill.site import CONTRACT
 from infra.drill.timeline import Step
@@ -26,7 +27,7 @@ SCENARIOS = ("tenure_plus_30", "complaints_up", "missing_15")
 
 def normal_traffic(drill: Drill) -> None:
     """Customers as they always were, with what they did; every answer is the model's own."""
-    found = customers(drill.contract, NUM_CUSTOMERS, batch=1)
+    found = sample_customers(drill.contract, NUM_CUSTOMERS, batch=1)
     _traffic(drill, "normal traffic", found)
 
 
@@ -45,7 +46,7 @@ def no_drift_seen(drill: Drill) -> str:
 def drifted_traffic(drill: Drill) -> Sequence[Customer]:
     """Other customers, with what they did, for a retrain to learn from."""
     contract = with_drift(drill.contract, SCENARIOS)
-    found = customers(contract, NUM_CUSTOMERS, batch=2, scenario=DRIFTED)
+    found = sample_customers(contract, NUM_CUSTOMERS, batch=2, scenario=DRIFTED)
     _traffic(drill, "drifted traffic", found)
     return found
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fedchurn.data.sample_customers import sample_customers
 from fedchurn.errors import IntegrityError
 from fedchurn.release.load import load_release
 from fedchurn.release.manifest import MANIFEST, manifest_bytes, read_verified, release_id
 from fedchurn.release.weights import weights_bytes
 from infra.drill.beginning import FEDCHURN, Drill
-from infra.drill.customers import customers
 from infra.drill.site import CONTRACT
 
 DAMAGED_FILE = "weights.npz"
@@ -31,7 +31,7 @@ def corrupt_release(drill: Drill, live: str, other: str) -> None:
         other: the one that is damaged.
     """
     site, service = drill.site, drill.service
-    row = customers(drill.contract, 10, batch=9)[0].row
+    row = sample_customers(drill.contract, 10, batch=9)[0].row
     with drill.timeline.step("corrupt release: asked for", 60, [service.log]) as step:
         with flipped_byte(_releases(drill) / other / DAMAGED_FILE):
             status, told = service.ask("POST", "/reload-model", {"release": other})
@@ -52,7 +52,7 @@ def corrupt_release(drill: Drill, live: str, other: str) -> None:
 def corrupt_pointer(drill: Drill, live: str, other: str) -> None:
     """The same, when the damage comes after the promotion: the pointer names it already."""
     service = drill.service
-    row = customers(drill.contract, 10, batch=9)[0].row
+    row = sample_customers(drill.contract, 10, batch=9)[0].row
     with drill.timeline.step("corrupt release: promoted", 60, [service.log]) as step:
         folder = _releases(drill) / other
         with flipped_byte(folder / DAMAGED_FILE), pointed_at(drill, folder):
@@ -69,7 +69,7 @@ def corrupt_pointer(drill: Drill, live: str, other: str) -> None:
 def forged_release(drill: Drill, live: str) -> None:
     """Other weights under a manifest that fits them: only the golden rows can tell."""
     service = drill.service
-    row = customers(drill.contract, 10, batch=9)[0].row
+    row = sample_customers(drill.contract, 10, batch=9)[0].row
     with drill.timeline.step("forged release: golden rows", 30, [service.log]) as step:
         forged = forge(_releases(drill) / live)
         try:
@@ -87,7 +87,7 @@ def forged_release(drill: Drill, live: str) -> None:
 def roll_back(drill: Drill, live: str, before: str) -> None:
     """Go back to the release before; every worker follows."""
     service = drill.service
-    row = customers(drill.contract, 10, batch=9)[0].row
+    row = sample_customers(drill.contract, 10, batch=9)[0].row
     with drill.timeline.step("rollback", 60, [service.log]) as step:
         ended = drill.site.commands.run(
             "rollback",

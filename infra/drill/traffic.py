@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from infra.drill.customers import Customer
+from fedchurn.data.sample_customers import Customer
 from infra.drill.service import Service
 from infra.drill.timeline import Step
 

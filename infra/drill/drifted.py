@@ -1,14 +1,10 @@
-"""Customers of a drill: made-up ones of the contract, who drift in several ways at once."""
+"""Who drifts in a drill: customers that change in several ways at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fedchurn.contract.schema import Contract, Scenario
-from fedchurn.data.sample_customers import Customer
-from fedchurn.data.sample_customers import sample_customers as customers
-
-__all__ = ["DRIFTED", "Customer", "customers", "with_drift"]
 
 DRIFTED = "drill"
 
