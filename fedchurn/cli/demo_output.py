@@ -89,7 +89,7 @@ def tell_retrain(result: Mapping[str, Any]) -> None:
         print("RETRAIN: no trigger is waiting.")
     for story in result["runs"]:
         if "run" in story:
-            print(f"  trained, without baselines: {story['run']['data']['story']}")
+            print(f"  trained: {story['run']['data']['story']}")
         end = story.get("outcome")
         if end:
             print(
