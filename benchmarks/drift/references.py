@@ -15,11 +15,12 @@ from fedchurn.drift.calibrate import Promise, calibrate
 from fedchurn.drift.dependence import fit_dependence
 from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.encoding.ranges import histogram_edges
-from fedchurn.encoding.statistics import Statistics, client_statistics
+from fedchurn.encoding.statistics import Statistics, client_statistics, pool_statistics
 from fedchurn.federation.dependence_messages import scored_columns
 from fedchurn.federation.dependence_sums import dependence_sums
 
 MIN_CELL_ROWS = 5  # training joins cells below it, by default
+NUM_CLIENTS = 3
 
 
 def contract_of(meta: Meta) -> Contract:
@@ -35,8 +36,9 @@ def make_reference(
     customers: NDArray[np.int64] | None = None,
     promise: Promise | None = None,
     min_cell_rows: int = MIN_CELL_ROWS,
+    num_clients: int = NUM_CLIENTS,
 ) -> DriftReference:
-    """Histograms of one client's rows (n, c), as training stores and the service reads them.
+    """Histograms of rows (n, c), as training stores and the service reads them.
 
     Args:
         rows: of the reference.
@@ -45,14 +47,28 @@ def make_reference(
         customers: (n,), equal for copies of one customer.
         promise: calibrate to it, with the dependence between columns.
         min_cell_rows: k.
+        num_clients: among which the rows are dealt in turn; each suppresses its own cells.
     """
-    columns = as_columns(rows, meta.names, meta.num_labels)
-    target = np.zeros(len(rows), dtype=np.int8)
-    statistics = client_statistics(
-        columns, target, contract, min_cell_rows=min_cell_rows, customer_groups=customers
+    groups = np.arange(len(rows)) if customers is None else customers
+    _, dense = np.unique(groups, return_inverse=True)
+    clients = [np.flatnonzero(dense % num_clients == number) for number in range(num_clients)]
+    parts = [as_columns(rows[places], meta.names, meta.num_labels) for places in clients]
+    statistics = pool_statistics(
+        [
+            client_statistics(
+                columns,
+                np.zeros(len(places), dtype=np.int8),
+                contract,
+                min_cell_rows=min_cell_rows,
+                customer_groups=dense[places],
+            )
+            for columns, places in zip(parts, clients, strict=True)
+        ]
     )
     stored: dict[str, Any] = {
         "format": 2,
+        "min_cell_rows": min_cell_rows,
+        "clients": dict.fromkeys(map(str, range(num_clients)), {}),
         "edges": {name: edges.tolist() for name, edges in histogram_edges(contract).items()},
         "pooled": _part(statistics),
         "dependence": None,
@@ -60,8 +76,11 @@ def make_reference(
     }
     if promise:
         scored = scored_columns(statistics, contract)
-        sums = dependence_sums(columns, np.full(len(rows), 0.5), scored, min_cell_rows)
-        stored["dependence"] = fit_dependence(scored, sums).to_json()
+        first, *others = (
+            dependence_sums(columns, np.full(len(places), 0.5), scored, min_cell_rows)
+            for columns, places in zip(parts, clients, strict=True)
+        )
+        stored["dependence"] = fit_dependence(scored, sum(others, first)).to_json()
         found = calibrate(read_reference(stored, contract), promise)
         stored["calibration"] = found.to_dict()
     return read_reference(stored, contract)
