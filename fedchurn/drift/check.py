@@ -13,6 +13,7 @@ from fedchurn.contract.columns import Columns
 from fedchurn.drift.adjustment import benjamini_hochberg
 from fedchurn.drift.deals import bounded, sequential_p_value, tail_bound
 from fedchurn.drift.effects import effects_between
+from fedchurn.drift.hidden_counts import likely_reference
 from fedchurn.drift.histogram import Histogram, add_histograms
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
 from fedchurn.drift.statistics import PARTS, Parts, chi_squared, exponent, group_cells
@@ -147,7 +148,7 @@ class Compared:
 def compare(column: ReferenceColumn, window: Histogram, rule: DriftRule) -> Compared:
     """Test one column of a window, without regard to others."""
     effects = effects_between(window, column.histogram, column.test, column.edges)
-    reference = column.known
+    reference = likely_reference(column, window, column.max_hidden_rows + 1).known
     if not window.num_rows or not reference.num_rows:
         return Compared(column, None, "", effects, 1.0)
     ours, both = _grouped(window, reference, column.test)

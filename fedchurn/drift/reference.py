@@ -41,6 +41,8 @@ class ReferenceColumn:
             stand there m times, it is the square of the sum of m by the sum of squares (Kish 1965),
             by the number of rows; without it a table full of copies would count as better known
             than it is. 1 if the file does not say.
+        max_hidden_rows: rows that may have stood in a cell, or a run of cells, in which the
+            histogram has none: below k of each client were counted elsewhere.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ReferenceColumn:
     edges: NDArray[np.float64] | None
     histogram: Histogram
     effective_fraction: float = 1.0
+    max_hidden_rows: int = 0
 
     @property
     def known(self) -> Histogram:
@@ -92,6 +95,13 @@ class DriftReference:
         """The rule for a window of ``num_rows`` customers: calibrated, or the default one."""
         return self.calibration.rule(num_rows) if self.calibration else DriftRule()
 
+    def with_errors(self, columns: Columns) -> Columns:
+        """``columns``, and the reconstruction error of each row as one more where it can be told;
+        so that ``histograms_of`` need not work it out again for parts of these rows."""
+        if self._relation is None or not self._relation.covers(columns):
+            return columns
+        return {**columns, RELATION_COLUMN: self._relation.errors(columns)}
+
     def histograms_of(
         self, columns: Columns, probabilities: NDArray[np.float64] | None = None
     ) -> dict[str, Histogram]:
@@ -113,11 +123,14 @@ class DriftReference:
     ) -> NDArray[np.float64] | NDArray[np.int32] | None:
         if one.subject is Subject.SCORE:
             return probabilities
-        if one.subject is not Subject.RELATION:
-            return columns.get(one.name)
-        if self.dependence is None or not self.dependence.covers(columns):
-            return None
-        return self.dependence.errors(columns)
+        if one.subject is Subject.RELATION and one.name not in columns:
+            return self.with_errors(columns).get(one.name)
+        return columns.get(one.name)
+
+    @property
+    def _relation(self) -> Dependence | None:
+        is_tested = any(one.subject is Subject.RELATION for one in self.columns)
+        return self.dependence if is_tested else None
 
 
 def read_reference(
@@ -141,7 +154,8 @@ def read_reference(
             raise ValueError(f"format {stored['format']!r}")
         part = stored["pooled"] if client is None else stored["clients"][client]
         tests = {name: column.drift for name, column in contract.columns.items() if column.drift}
-        columns = [_column(n, ColumnTest(test), stored, part) for n, test in tests.items()]
+        hidden = _max_hidden_rows(stored) if client is None else 0  # clients.py sees to theirs
+        columns = [_column(n, ColumnTest(test), stored, part, hidden) for n, test in tests.items()]
         columns += [_own(name, stored, part["own"][name]) for name in _OWN if name in _owned(part)]
         return DriftReference(
             int(part["num_rows"]),
@@ -163,7 +177,11 @@ def _owned(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _column(
-    name: str, test: ColumnTest, stored: Mapping[str, Any], part: Mapping[str, Any]
+    name: str,
+    test: ColumnTest,
+    stored: Mapping[str, Any],
+    part: Mapping[str, Any],
+    max_hidden_rows: int,
 ) -> ReferenceColumn:
     if name in stored["edges"]:
         found = part["numbers"][name]
@@ -174,7 +192,8 @@ def _column(
         edges = None
         estimates = np.asarray([*found["cells"], found["unknown"]], dtype=np.float64)
     histogram = Histogram(whole_numbers(estimates), round(found["missing"]))
-    return ReferenceColumn(name, Subject.COVARIATE, test, edges, histogram, _fraction(part))
+    facts = (edges, histogram, _fraction(part), max_hidden_rows)
+    return ReferenceColumn(name, Subject.COVARIATE, test, *facts)
 
 
 def _own(name: str, stored: Mapping[str, Any], found: Mapping[str, Any]) -> ReferenceColumn:
@@ -182,6 +201,10 @@ def _own(name: str, stored: Mapping[str, Any], found: Mapping[str, Any]) -> Refe
     histogram = Histogram(whole_numbers(_dense(found["cells"], len(edges) + 1)), 0.0)
     subject = _OWN[name]
     return ReferenceColumn(name, subject, ColumnTest.KS, edges, histogram, _fraction(found))
+
+
+def _max_hidden_rows(stored: Mapping[str, Any]) -> int:
+    return (int(stored.get("min_cell_rows", 1)) - 1) * len(stored.get("clients", ()))
 
 
 def _fraction(part: Mapping[str, Any]) -> float:

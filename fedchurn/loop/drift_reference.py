@@ -46,6 +46,7 @@ def drift_reference(
     pooled = _histograms(pool_statistics(list(statistics.values())))
     return {
         "format": 2,
+        "min_cell_rows": min_cell_rows,
         "labels": {f.name: list(f.labels) for f in features(contract) if f.labels is not None},
         "edges": used,
         "pooled": {**pooled, "own": own_pooled(own)},
