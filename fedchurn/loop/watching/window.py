@@ -90,7 +90,8 @@ def gather(
     left_out: set[str] = set()
     scores: list[NDArray[np.float64]] = []
     for chunk in _chunks(predictions):
-        rows = _Rows(_columns(chunk, contract), _model_probabilities(chunk))
+        columns = reference.with_errors(_columns(chunk, contract))
+        rows = _Rows(columns, _model_probabilities(chunk))
         left_out |= contract.columns.keys() - _logged(chunk[0])
         models_used.update(one.model_used for one in chunk)
         scores.append(rows.scores())

@@ -56,8 +56,8 @@ class Customers:
         self._mature_before = mature_before_seconds
         self._newest: dict[str, Scored] = {}
         self._mature: set[str] = set()
-        self._schema: LogSchema | None = None
-        self._places: list[tuple[str, int]] = []
+        self._wanted = {contract.silo_column, contract.value_column}
+        self._places: dict[int, tuple[LogSchema | None, list[tuple[str, int]]]] = {}
 
     def passing(self, predictions: Iterable[LoggedPrediction]) -> Iterator[LoggedPrediction]:
         """Hand ``predictions`` on, remembering what is needed of each."""
@@ -99,12 +99,12 @@ class Customers:
 
     def _needed(self, found: LoggedPrediction) -> dict[str, Value]:
         """The columns that tell client and value, of those that were logged."""
-        if found.schema is not self._schema:  # once per file, mostly
-            self._schema = found.schema
+        known = self._places.get(id(found.schema))
+        if known is None:  # once per file
             columns = found.schema.columns if found.schema else ()
-            wanted = {self._contract.silo_column, self._contract.value_column}
-            self._places = [(name, at) for at, name in enumerate(columns) if name in wanted]
-        return {name: found.values[at] for name, at in self._places}
+            places = [(name, at) for at, name in enumerate(columns) if name in self._wanted]
+            known = self._places[id(found.schema)] = (found.schema, places)  # keeps the id its own
+        return {name: found.values[at] for name, at in known[1]}
 
 
 def customer_key(customer_id: str | None, prediction_id: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from fedchurn.drift.reference import read_reference
+from fedchurn.drift.dependence import DependenceSums, fit_dependence
+from fedchurn.drift.histogram import Histogram
+from fedchurn.drift.reference import ReferenceColumn, read_reference
+from fedchurn.drift.verdict import RELATION_COLUMN, ColumnTest, Subject
 from fedchurn.errors import IntegrityError
+from tests.unit.drift import dependent_rows
 from tests.unit.drift.references import CONTRACT, reference, rows, stored
 
 
@@ -57,3 +63,36 @@ def test_the_reference_of_one_client_can_be_read() -> None:
 def test_other_content_is_no_reference(content: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match=r"reference\.json: no reference for drift"):
         read_reference(content, CONTRACT)
+
+
+def test_errors_that_were_worked_out_before_are_counted_as_they_are() -> None:
+    columns = {"a": np.array([0.0, 1.0, 2.0]), "b": np.array([0.0, 1.0, -2.0])}
+    plain = dependent_rows.reference(columns)
+    known = fit_dependence(
+        dependent_rows.scored(columns), DependenceSums(0, np.zeros(3, int), np.zeros((3, 3), int))
+    )
+    error = ReferenceColumn(
+        RELATION_COLUMN, Subject.RELATION, ColumnTest.KS, np.array([0.5, 1.0]), _cells(3)
+    )
+    found = replace(plain, columns=(*plain.columns, error), dependence=known)
+    whole = found.with_errors(columns)
+    assert whole[RELATION_COLUMN].tolist() == known.errors(columns).tolist()
+    first = {name: values[:1] for name, values in whole.items()}
+    there = found.histograms_of(first)[RELATION_COLUMN].cells
+    assert (
+        there.tolist()
+        == found.histograms_of({n: columns[n][:1] for n in columns})[RELATION_COLUMN].cells.tolist()
+    )
+    assert there.sum() == 1
+    # Not worked out anew: another value is believed.
+    first[RELATION_COLUMN] = np.array([0.7])
+    assert found.histograms_of(first)[RELATION_COLUMN].cells.tolist() == [0, 1, 0]
+
+
+def test_without_a_tested_relation_there_are_no_errors() -> None:
+    columns = rows([0, 1], [0, 1])
+    assert reference({0: 4}, [4, 0, 0]).with_errors(columns) is columns
+
+
+def _cells(num_cells: int) -> Histogram:
+    return Histogram(np.zeros(num_cells), 0.0)
