@@ -253,13 +253,13 @@ def test_parts_of_a_window_add_up() -> None:
 
 
 def test_what_clients_held_back_below_k_is_no_drift() -> None:
-    # 1 % of a thousand rows may have been tablets: each of three clients held back up to four
-    content = stored(EVEN, [700.0, 300.0, 0.0])
+    # 1.2 % of a thousand rows may have stood at 3: each of three clients held back up to four
+    content = stored({0: 300.0, 1: 300.0, 2: 400.0}, DEVICES)
     content["clients"] = dict.fromkeys("abc", content["pooled"])
-    window = rows([0, 1, 2, 3] * 50, [0] * 138 + [1] * 59 + [2] * 3)
-    told = _by_name(check_rows(read_reference(content, CONTRACT), window))["Device"]
-    assert told.adjusted_p_value < 0.01
+    window = rows([0] * 60 + [1] * 60 + [2] * 76 + [3] * 4, [0] * 120 + [1] * 60 + [2] * 20)
+    told = _by_name(check_rows(read_reference(content, CONTRACT), window))["Tenure"]
+    assert told.adjusted_p_value < 0.02
     held_back = read_reference({**content, "min_cell_rows": 5}, CONTRACT)
-    found = _by_name(check_rows(held_back, window))["Device"]
+    found = _by_name(check_rows(held_back, window))["Tenure"]
     assert found.adjusted_p_value > 0.1
     assert found.effects == told.effects
