@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 _MAX_RATIO = 20  # a reference of more windows is as good as one of infinitely many
 _BLOCK_ROWS = 1000  # resampled windows at a time
+_TIE = 1e-9  # as in ``fedchurn.drift.deals``
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class ColumnNull:
 
     @property
     def p_values(self) -> FloatArray:
-        """Rank of each window among all, (w,), 0-1; ties count as extreme."""
+        """Mid-p-value of each window among all, (w,), 0-1: ties count half, as they do in a check
+        (``fedchurn.drift.deals``), or a check would flag more than was counted here."""
         ordered = np.sort(self.largest)
-        below = np.searchsorted(ordered, self.largest - 1e-9, side="left")
-        return (len(ordered) - below) / len(ordered)
+        below = np.searchsorted(ordered, self.largest - _TIE, side="left")
+        not_above = np.searchsorted(ordered, self.largest + _TIE, side="right")
+        return (len(ordered) - (below + not_above) / 2) / len(ordered)
 
 
 def resample(

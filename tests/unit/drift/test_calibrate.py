@@ -14,6 +14,7 @@ from fedchurn.drift.calibrate import Promise, calibrate
 from fedchurn.drift.calibration import Calibration, read_calibration
 from fedchurn.drift.check import EarlierWindow, check_rows
 from fedchurn.drift.reference import DriftReference
+from fedchurn.drift.resampling import ColumnNull
 from fedchurn.drift.verdict import Verdict
 from tests.unit.drift.references import reference, rows
 
@@ -124,3 +125,10 @@ def test_between_two_sizes_the_stricter_threshold_holds() -> None:
     assert mixed.rule(100).warning_level == large.warning_level == mixed.rule(5000).warning_level
     assert mixed.rule(100).name == "calibrated"
     assert mixed.nearest(61) == mixed.windows[0]
+
+
+def test_ties_count_half_as_they_do_in_a_check() -> None:
+    column = _known().columns[0]
+    largest = np.array([0.0, 2.0, 0.0, 0.0])
+    null = ColumnNull(column, np.zeros(1, dtype=np.intp), np.array([9.0, 0.0]), largest)
+    assert null.p_values.tolist() == [0.625, 0.125, 0.625, 0.625]
