@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 ENOUGH_EXTREME = 10
 _FIRST_DEALS = 64
+MAX_BATCH_DEALS = 8192  # at a time; with 64 cells and what is worked out of them some 50 MB
 _TIE = 1e-9  # deals with the same statistic must count as such, whatever the rounding
 _MAX_POPULATION = 10**8  # numpy deals from fewer than 10^9 rows
 _TAIL_FACTOR = 8.0  # two sides of two parts, twice
@@ -69,7 +70,7 @@ def sequential_p_value(
             return float(counted[place]) / (num_dealt + place + 1)
         extreme = float(counted[-1])
         num_dealt += batch
-        batch = min(2 * batch, max_deals - num_dealt)
+        batch = min(2 * batch, MAX_BATCH_DEALS, max_deals - num_dealt)
     dealt_p = (0.5 + extreme) / (1 + num_dealt)
     return dealt_p if extreme else min(dealt_p, bound)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedchurn.drift.deals import sequential_p_value
+from fedchurn.drift.deals import MAX_BATCH_DEALS, sequential_p_value
 from fedchurn.drift.statistics import chi_squared, ks_distance
 
 FloatArray = NDArray[np.float64]
@@ -60,3 +60,16 @@ def test_p_values_without_drift_are_spread_evenly() -> None:
     ]
     for level in (0.1, 0.3, 0.6):
         assert np.mean(np.array(found) <= level) == pytest.approx(level, abs=0.08)
+
+
+def test_many_deals_are_looked_at_in_parts() -> None:
+    window, both, sizes = np.array([9.0, 1.0]), np.array([50.0, 50.0]), []
+
+    def statistic(windows: FloatArray) -> FloatArray:
+        sizes.append(len(windows))
+        return -np.arange(len(windows), dtype=np.float64)  # none is as extreme as the window
+
+    generator = np.random.default_rng(1)
+    sequential_p_value(window, both, lambda w: statistic(w) - (len(w) > 1), 1.0, 50_000, generator)
+    assert sum(sizes) == 1 + 50_000
+    assert max(sizes) == MAX_BATCH_DEALS
