@@ -28,7 +28,7 @@ TRAINING = (
     "promotion.client_margin=0.1",
 )
 # Labels count at once: nobody can wait a month here. The table's first lines say so.
-MATURE = ("feedback.maturity_days=0", "retraining.label_maturity_days=0")
+MATURE = ("feedback.maturity_days=0",)
 CHANGES = (
     Deployment("flows.train.train", {"assignments": list(TRAINING)}),
     Deployment("flows.check_drift.check_drift", {"assignments": list(MATURE)}),
