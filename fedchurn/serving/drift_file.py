@@ -1,21 +1,24 @@
 """The newest drift verdict, whoever made it, and where the drift runner leaves its own.
 
-    HOME/service/CONTRACT/drift.json     the newest verdict: every worker tells the same one
-    HOME/watch/CONTRACT/verdicts.jsonl   one line per window of the runner
-    HOME/watch/CONTRACT/last_run.json    when the runner looked last, and what it saw
+HOME/service/CONTRACT/drift.json     the newest verdict: every worker tells the same one
+HOME/watch/CONTRACT/verdicts.jsonl   one line per window of the runner
+HOME/watch/CONTRACT/last_run.json    when the runner looked last, and what it saw
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedchurn.serving.reload.files import read_record, write_record
+from fedchurn.serving.time_text import time_text
 
 FILE = "drift.json"
 VERDICTS = "verdicts.jsonl"
 LAST_RUN = "last_run.json"
+_SKEW_SECONDS = 3600.0  # by which clocks of several machines may differ
 
 
 def watch_folder(home: Path, contract: str) -> Path:
@@ -25,6 +28,8 @@ def watch_folder(home: Path, contract: str) -> Path:
 
 def write_newest(service_folder: Path, told: Mapping[str, Any], *, durable: bool = False) -> bool:
     """Tell a verdict, unless a newer one is told already.
+
+    One of tomorrow is not newer: a clock was ahead, and would keep all others out until then.
 
     Args:
         service_folder: of the contract.
@@ -37,8 +42,8 @@ def write_newest(service_folder: Path, told: Mapping[str, Any], *, durable: bool
     Raises:
         ReleaseError: the disk refuses.
     """
-    known = read_newest(service_folder)
-    if str(known.get("timestamp", "")) > str(told["timestamp"]):
+    known = str(read_newest(service_folder).get("timestamp", ""))
+    if str(told["timestamp"]) < known < time_text(time.time() + _SKEW_SECONDS):
         return False
     write_record(service_folder / FILE, told, durable=durable)
     return True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.drift.online import MIN_ROWS, WINDOW_ROWS
+from fedchurn.drift.reference import read_reference
 from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import IntegrityError, ReleaseError
 from fedchurn.loop.one_run import one_run
@@ -81,6 +82,16 @@ class Site:
     @property
     def min_rows(self) -> int:
         return MIN_ROWS if self._is_online else self.settings.drift.min_rows
+
+    def min_rows_of(self, release: Release) -> int:
+        """Customers that a window of a release needs: its own thresholds may ask for more.
+
+        Raises:
+            IntegrityError: the release has no reference, so nobody could judge the window.
+        """
+        reference = read_reference(release.reference, release.contract)
+        own = 0 if self._is_online else reference.rule(self.min_rows).min_rows
+        return max(self.min_rows, own)
 
     @property
     def max_rows(self) -> int:
@@ -202,7 +213,7 @@ def _claim(site: Site) -> tuple[Claim, Release, Survey] | None:
     start = read_watermark(site.watch)
     watched = Watched(site.contract, release.release_id)
     found = survey(site.serving.predictions_folder, watched, start, max_rows=site.max_rows)
-    if found.num_customers < site.min_rows and not found.is_full:
+    if found.num_customers < site.min_rows_of(release) and not found.is_full:
         return None
     claim = Claim(
         contract=site.contract,
@@ -265,8 +276,8 @@ def _log_files(site: Site) -> set[str]:
 def _without_window(site: Site, by_labels: Mapping[str, Any] | None) -> tuple[str, str]:
     """Outcome and summary of a run in which too few customers waited."""
     waiting = (
-        f"Fewer than {site.min_rows} customers were predicted since the last window; their"
-        " predictions wait for more."
+        f"Fewer customers than a window needs ({site.min_rows} at least) were predicted since the"
+        " last one; their predictions wait for more."
     )
     by = verdict_by_labels(by_labels)
     if by_labels is None or by is Verdict.NONE:

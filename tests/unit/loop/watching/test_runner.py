@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedchurn.drift.calibration import CalibratedWindow, Calibration
 from fedchurn.errors import BusyError, IntegrityError, ReleaseError, WatchError
 from fedchurn.loop.one_run import one_run
 from fedchurn.loop.watching import runner
@@ -18,7 +20,8 @@ from fedchurn.loop.watching.window_folder import forget_old_windows
 from fedchurn.retraining.inbox import TriggerInbox
 from fedchurn.retraining.places import inbox_folder
 from fedchurn.serving.drift_file import read_newest
-from tests.unit.loop.watching.watched_home import WatchedHome
+from fedchurn.serving.time_text import time_text
+from tests.unit.loop.watching.watched_home import REFERENCE, WatchedHome
 
 
 @pytest.fixture
@@ -81,11 +84,30 @@ def test_too_few_customers_wait_for_more(home: WatchedHome) -> None:
     home.log_like_reference(0, 49)
     found = check_drift(home.settings())
     assert (found["outcome"], found["windows"]) == ("too_few_rows", [])
-    assert "Fewer than 50 customers" in found["summary"]
+    assert "a window needs (50 at least)" in found["summary"]
     assert read_watermark(home.watch) == {}
     home.log_like_reference(100, 1)
     (window,) = check_drift(home.settings())["windows"]
     assert window["num_customers"] == 50
+
+
+def test_a_window_has_the_rows_that_the_releases_own_thresholds_need(home: WatchedHome) -> None:
+    calibration = Calibration(
+        promised_per_year=1.0,
+        checks_per_year=365.25,
+        num_flagged=2,
+        num_windows=3,
+        min_rows=80,
+        power=0.8,
+        num_resampled=100,
+        windows=(CalibratedWindow(80, 0.01, 0.05, 0.1, 1.0),),
+    )
+    home.promote(9, reference={**REFERENCE, "calibration": calibration.to_dict()})
+    home.log_like_reference(0, 60)
+    assert check_drift(home.settings())["windows"] == []
+    home.log_like_reference(100, 20)
+    (found,) = check_drift(home.settings())["windows"]
+    assert (found["verdict"], found["num_customers"]) == ("none", 80)
 
 
 def test_the_same_customers_again_and_again_wait_until_the_window_is_full(
@@ -163,6 +185,11 @@ def test_a_release_without_a_reference_is_named(home: WatchedHome) -> None:
     home.log_like_reference(0, 60)
     with pytest.raises(IntegrityError, match="no reference for drift"):
         check_drift(home.settings())
+    # Its rows are not claimed, so the runner goes on with the next release.
+    home.promote(10)
+    home.log_like_reference(100, 60)
+    (window,) = check_drift(home.settings())["windows"]
+    assert window["others"] == {"other_release": 60}
 
 
 def test_a_changed_file_of_the_runner_is_named(home: WatchedHome) -> None:
@@ -203,11 +230,20 @@ def test_a_claim_of_a_release_that_is_gone_is_given_up(
 def test_a_newer_verdict_is_not_replaced(home: WatchedHome) -> None:
     service = home.folder / "service" / "shop"
     service.mkdir(parents=True)
-    newer = {"timestamp": "2999-01-01T00:00:00.000Z", "window_id": None}
+    newer = {"timestamp": time_text(time.time() + 600), "window_id": None}
     (service / "drift.json").write_text(json.dumps(newer))
     home.log_shifted(0, 100)
     check_drift(home.settings())
     assert read_newest(service) == newer
+
+
+def test_a_verdict_by_a_clock_that_was_far_ahead_is_replaced(home: WatchedHome) -> None:
+    service = home.folder / "service" / "shop"
+    service.mkdir(parents=True)
+    (service / "drift.json").write_text(json.dumps({"timestamp": "2999-01-01T00:00:00.000Z"}))
+    home.log_shifted(0, 100)
+    (window,) = check_drift(home.settings())["windows"]
+    assert read_newest(service)["window_id"] == window["window_id"]
 
 
 def test_the_rule_of_reference_systems_by_name(home: WatchedHome) -> None:
