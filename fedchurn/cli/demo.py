@@ -155,7 +155,6 @@ def _at_once(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "feedback": _unless_given(settings.feedback, maturity_days=0.0),
-            "retraining": _unless_given(settings.retraining, label_maturity_days=0.0),
             "evaluation": _unless_given(settings.evaluation, baselines=False),
             "packaging": _unless_given(settings.packaging, after_promotion=False),
         }

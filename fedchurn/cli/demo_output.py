@@ -73,7 +73,7 @@ def tell_watched(found: Mapping[str, Any]) -> Told:
 
 def tell_labels(num_labels: int, num_left: int, settings: Settings) -> None:
     print(f"LABELS: what these {num_labels} really did came back: {num_left} left.", end=" ")
-    days = settings.retraining.label_maturity_days
+    days = settings.feedback.maturity_days
     if days:
         print(f"They count in {days:g} days.")
     else:

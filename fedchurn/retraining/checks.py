@@ -135,7 +135,7 @@ def _labels(situation: Situation, policy: RetrainPolicy) -> Check:
     scarcer = min(rows.num_positive, rows.num_labelled - rows.num_positive)
     told = (
         f"Mature labels that came back: {rows.num_positive} churned, "
-        f"{rows.num_labelled - rows.num_positive} stayed{_aside(rows, policy)}"
+        f"{rows.num_labelled - rows.num_positive} stayed{_aside(rows)}"
     )
     if not policy.require_labels:
         return Check("labels", True, scarcer, None, f"{told}; none are asked for.")
@@ -147,8 +147,8 @@ def _labels(situation: Situation, policy: RetrainPolicy) -> Check:
     return Check("labels", scarcer >= least, scarcer, least, told)
 
 
-def _aside(rows: NewRows, policy: RetrainPolicy) -> str:
-    young = f"{rows.num_immature} are younger than {policy.label_maturity_days:g} days"
+def _aside(rows: NewRows) -> str:
+    young = f"{rows.num_immature} are younger than {rows.maturity_days:g} days"
     unusable = f"{rows.num_unusable} cannot be trained on ({rows.unusable})"
     told = [young] * bool(rows.num_immature) + [unusable] * bool(rows.num_unusable)
     return f" ({', '.join(told)} and do not count)" if told else ""

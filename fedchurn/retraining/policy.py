@@ -28,8 +28,6 @@ class RetrainPolicy(BaseModel):
         require_labels: ask for outcomes of both kinds among labels that came back, or for
             ``min_new_rows`` rows that the source has gained.
         min_new_per_class: churners, and customers who stayed, among labels that came back.
-        label_maturity_days: age that a prediction must have before its label counts. Churners are
-            seen at once, loyalty only when the time is over; younger labels would be churners only.
         repeat_hours: for how long an event that was decided is not looked at again.
         max_run_hours: a training of which nothing can be learned for so long counts as lost.
         start_minutes: how long a retrain waits for its training to begin. It then ends, so that a
@@ -47,7 +45,6 @@ class RetrainPolicy(BaseModel):
     min_new_rows: int = Field(default=200, ge=0)
     require_labels: bool = True
     min_new_per_class: int = Field(default=10, ge=1)
-    label_maturity_days: float = Field(default=30.0, ge=0)
     repeat_hours: float = Field(default=24.0, ge=0)
     max_run_hours: float = Field(default=48.0, gt=0)
     start_minutes: float = Field(default=10.0, ge=0)

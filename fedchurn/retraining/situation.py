@@ -14,11 +14,13 @@ class NewRows:
         num_positive: churners among them.
         num_replaced: older rows of the source that labelled rows take the place of, for they are of
             the same customers.
-        num_immature: labels that came back for predictions that are too young.
+        num_immature: labels that came back for predictions that are younger than
+            ``maturity_days``.
         num_unusable: mature labels that cannot be trained on.
         unusable: why not, in words, "" for none.
         num_source: rows that the source has gained; None when it cannot be told, because it is not
             known which rows the model in production was trained on.
+        maturity_days: age that a prediction must have before its label counts.
     """
 
     num_labelled: int = 0
@@ -28,6 +30,7 @@ class NewRows:
     num_unusable: int = 0
     unusable: str = ""
     num_source: int | None = 0
+    maturity_days: float = 30.0
 
     @property
     def total(self) -> int | None:

@@ -65,7 +65,8 @@ class ServingSettings(BaseModel):
         log_masked_fields: columns whose values are not logged.
         drift_window_rows: newest logged predictions that ``/check-drift`` looks at.
         drift_rule: ``calibrated`` (by the release), or ``online``: what a reference system does.
-        maturity_days: age from which a prediction's label counts in ``/monitoring/performance``.
+        maturity_days: age from which a prediction's label counts in ``/monitoring/performance``;
+            else as in the drift runner's last look (its ``feedback.maturity_days``), 30 before it.
         api_keys: ``NAME:SCOPES:SHA256`` per key, scopes joined by ``+`` (predict, admin); none
             means that no key is asked for.
         rate_limit_per_second: sustained requests per key (or address); 0 is no limit.
@@ -103,7 +104,7 @@ class ServingSettings(BaseModel):
     log_masked_fields: Texts = ()
     drift_window_rows: int = Field(default=1000, ge=30, le=1_000_000)
     drift_rule: Literal["calibrated", "online"] = "calibrated"
-    maturity_days: float = Field(default=30.0, ge=0, le=3650)
+    maturity_days: float | None = Field(default=None, ge=0, le=3650)
     api_keys: Texts = Field(default=(), repr=False)
     rate_limit_per_second: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rate_limit_burst: int = Field(default=20, ge=1)

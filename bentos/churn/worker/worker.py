@@ -28,7 +28,7 @@ from fedchurn.serving.drift_watch import DriftWatch
 from fedchurn.serving.experiment.experiment import Experiment
 from fedchurn.serving.experiment.shadow import ShadowSink
 from fedchurn.serving.feedback.performance import Performance, performance
-from fedchurn.serving.feedback.performance_file import latest_performance
+from fedchurn.serving.feedback.performance_file import latest_performance, maturity_days
 from fedchurn.serving.feedback.store import FeedbackStore
 from fedchurn.serving.log.prediction_log import PredictionLog, check_masked_fields
 from fedchurn.serving.metrics.prometheus_service import service_metrics
@@ -146,7 +146,7 @@ class Worker:
             self.settings.predictions_folder,
             self.settings.feedback_folder,
             bands=bands,
-            maturity_days=self.settings.maturity_days,
+            maturity_days=maturity_days(self.settings.service_folder, self.settings.maturity_days),
             rolling=self._performance_record(),
         )
 

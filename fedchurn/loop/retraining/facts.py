@@ -54,7 +54,7 @@ def gather_facts(
         time=time,
         champion_release_id=release_id,
         running=running,
-        new_rows=unknown.new_rows(returned.num_immature),
+        new_rows=unknown.new_rows(returned.num_immature, settings.feedback.maturity_days),
         same_data_as=unknown.same_as_champion(release_id) or _same_as(history, joined.digest(base)),
         objection=objection(card, base, settings) if card else "",
     )
@@ -82,7 +82,7 @@ class _Unseen:
             hashes = [_with_outcome(base, place, contract) for place in range(len(base.raw))]
             self._num_source = int((~np.isin(np.concatenate(hashes), known)).sum())
 
-    def new_rows(self, num_immature: int) -> NewRows:
+    def new_rows(self, num_immature: int, maturity_days: float) -> NewRows:
         joined, new = self._joined, self._new
         return NewRows(
             num_labelled=int(new.sum()),
@@ -92,6 +92,7 @@ class _Unseen:
             num_unusable=sum(joined.unusable.values()),
             unusable=", ".join(f"{name} {num}" for name, num in sorted(joined.unusable.items())),
             num_source=self._num_source if self._is_known else None,
+            maturity_days=maturity_days,
         )
 
     def same_as_champion(self, release_id: str) -> str:

@@ -64,7 +64,7 @@ def returned_rows(
         RetrainingError: the collected rows cannot be read.
     """
     service = service_settings(settings, contract)
-    age = timedelta(days=settings.retraining.label_maturity_days)
+    age = timedelta(days=settings.feedback.maturity_days)
     before_seconds = (moment(time) - age).timestamp()
     settled = settled_labels(service.predictions_folder, service.feedback_folder, contract)
     counted = mature(settled.found, before_seconds)

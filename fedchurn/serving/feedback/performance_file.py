@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fedchurn.serving.feedback.performance_record import FORMAT, PerformanceRecord
+from fedchurn.serving.feedback.performance_record import (
+    FORMAT,
+    PerformanceRecord,
+    PerformanceRule,
+)
 from fedchurn.serving.reload.files import read_record, write_record
 
 FILE = "performance.json"
@@ -37,6 +41,14 @@ def read_performance(service_folder: Path, release_id: str | None = None) -> dic
     if found is None or found.get("format") != FORMAT:
         return None
     return found if release_id in (None, found.get("release")) else None
+
+
+def maturity_days(service_folder: Path, chosen: float | None) -> float:
+    """Age from which labels count: as chosen, else as in the last record, else the default."""
+    if chosen is not None:
+        return chosen
+    last = read_performance(service_folder)
+    return float(last["maturity_days"]) if last else PerformanceRule().maturity_days
 
 
 def latest_performance(service_folder: Path) -> Callable[[str], dict[str, Any] | None]:

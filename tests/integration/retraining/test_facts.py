@@ -113,13 +113,16 @@ def test_the_same_rows_with_the_same_outcome_are_nothing_new(world: World) -> No
     assert world.facts().situation.same_data_as
 
 
-def test_young_labels_wait(world: World) -> None:
+def test_young_labels_wait(world: World, tmp_path: Path) -> None:
     came_back(world.home, CONTRACT, NEW.iloc[:30], ids=fresh_ids(30), days_ago=29.0)
     came_back(
         world.home, CONTRACT, NEW.iloc[30:50], ids=fresh_ids(20), days_ago=31.0, mark="ff" * 10
     )
     rows = world.facts().situation.new_rows
     assert (rows.num_labelled, rows.num_immature) == (20, 30)
+    world.site = retrain_site(world.settings(tmp_path, "feedback.maturity_days=28"))
+    rows = world.facts().situation.new_rows
+    assert (rows.num_labelled, rows.num_immature, rows.maturity_days) == (30, 0, 28)
 
 
 def test_labels_outlive_the_log(world: World) -> None:

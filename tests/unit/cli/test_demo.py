@@ -26,12 +26,12 @@ def test_every_shipped_contract_can_drift(name: str, scenario: str) -> None:
 
 def test_labels_count_at_once_unless_the_person_says_when() -> None:
     plain = demo._at_once(load_settings())
-    assert (plain.feedback.maturity_days, plain.retraining.label_maturity_days) == (0, 0)
+    assert plain.feedback.maturity_days == 0
     assert not plain.evaluation.baselines
     assert not plain.packaging.after_promotion
-    given = ("retraining.label_maturity_days=7", "evaluation.baselines=true", "seed=5")
+    given = ("feedback.maturity_days=7", "evaluation.baselines=true", "seed=5")
     asked = demo._at_once(load_settings(assignments=given))
-    assert (asked.feedback.maturity_days, asked.retraining.label_maturity_days) == (0, 7)
+    assert asked.feedback.maturity_days == 7
     assert (asked.evaluation.baselines, asked.seed) == (True, 5)
 
 

@@ -96,9 +96,9 @@ def test_from_inputs_alone_nothing_can_be_learned() -> None:
 
 
 def test_labels_that_do_not_count_are_told() -> None:
-    rows = NewRows(20, 5, num_immature=7, num_unusable=3, unusable="City: categories 3")
+    rows = NewRows(20, 5, 0, 7, 3, "City: categories 3", maturity_days=21)
     told = decide(drift(), situation(new_rows=rows), POLICY).summary()
-    assert "7 are younger than 30 days, 3 cannot be trained on (City: categories 3)" in told
+    assert "7 are younger than 21 days, 3 cannot be trained on (City: categories 3)" in told
 
 
 def test_switched_off() -> None:

@@ -13,7 +13,11 @@ import pytest
 from fedchurn.contract.schema import Contract
 from fedchurn.drift.decay import Decay
 from fedchurn.errors import ReleaseError
-from fedchurn.serving.feedback.performance_file import read_performance, write_performance
+from fedchurn.serving.feedback.performance_file import (
+    maturity_days,
+    read_performance,
+    write_performance,
+)
 from fedchurn.serving.feedback.performance_record import (
     PerformanceRecord,
     PerformanceRule,
@@ -218,3 +222,11 @@ class TestFile:
         (answered / "place").write_text("")
         with pytest.raises(ReleaseError, match=r"performance\.json"):
             write_performance(answered / "place", look(answered))
+
+
+def test_the_service_counts_labels_as_the_last_look_did(answered: Path) -> None:
+    folder = answered / "service"
+    assert maturity_days(folder, None) == 30.0
+    write_performance(folder, look(answered, PerformanceRule(maturity_days=5.0)))
+    assert maturity_days(folder, None) == 5.0
+    assert maturity_days(folder, 0.0) == 0.0
