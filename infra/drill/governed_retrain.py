@@ -50,6 +50,8 @@ def retrain_decided(drill: Drill) -> Story:
     with drill.timeline.step("decision", 90, [drill.site.log("worker")]) as step:
 
         def decided() -> list[Story]:
+            broken = [str(r) for r in drill.prefect.of(RETRAIN) if r.is_broken]
+            step.check(not broken, f"a run did not complete: {broken}")
             return [s for s in stories(drill) if s.decision is not None and s.run_key]
 
         found = step.wait_for(decided, "a decision to retrain")

@@ -28,6 +28,11 @@ class FlowRun:
     def is_over(self) -> bool:
         return self.state_type in FINAL
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether it ended otherwise than completed."""
+        return self.is_over and self.state_type != "COMPLETED"
+
     def __str__(self) -> str:
         return f"{self.name} ended {self.state_name}: {self.message}"
 

@@ -80,7 +80,7 @@ def linked(drill: Drill, window_id: str, release_id: str) -> None:
         about = [s for s in stories(drill) if s.is_about(window_id)]
         step.check(about, f"nothing is about window {window_id}")
         runs = [run for name in DEPLOYMENTS for run in drill.prefect.of(name)]
-        bad = [str(run) for run in runs if run.is_over and run.state_type != "COMPLETED"]
+        bad = [str(run) for run in runs if run.is_broken]
         step.check(not bad, f"runs that did not complete: {bad}")
         step.saw(f"window {window_id} -> run {run.facts['flow_run_name']} -> {release_id}", **facts)
 

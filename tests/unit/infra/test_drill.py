@@ -15,7 +15,8 @@ from fedchurn.errors import IntegrityError
 from fedchurn.release.load import check_golden, load_release
 from fedchurn.release.manifest import verify_manifest
 from fedchurn.release.write import write_release
-from infra.drill.beginning import CHANGES
+from fedchurn.settings_files import load_settings
+from infra.drill.beginning import CHANGES, MATURE, TRAINING
 from infra.drill.drifted import DRIFTED, with_drift
 from infra.drill.quiet_and_drift import SCENARIOS
 from infra.drill.release_disasters import flipped_byte, forge
@@ -108,6 +109,12 @@ def test_the_projects_deployments_of_one_contract_with_other_parameters(tmp_path
     for change in CHANGES:
         parameters = by_flow[change.entrypoint]["parameters"]
         assert parameters == {"contract": "ecommerce", **change.parameters}
+
+
+def test_what_it_changes_of_the_settings_is_known_to_them() -> None:
+    settings = load_settings(assignments=[*TRAINING, *MATURE])
+    assert settings.feedback.maturity_days == 0
+    assert not settings.evaluation.baselines
 
 
 def test_a_flipped_byte_is_found_and_taken_back(tmp_path: Path) -> None:
