@@ -30,6 +30,7 @@ from fedchurn.settings import Settings
 
 NUM_CUSTOMERS = 400  # as always, and as many others
 SCENARIOS = ("missing_15", "complaints_up")  # of the contract; the first that it has
+CLIENT_MARGIN = 0.1  # ROC-AUC; the sample's smallest client has some 30 test rows
 RELOAD_SECONDS = 30.0  # the service looks every second
 POLL_SECONDS = 0.1
 
@@ -58,7 +59,7 @@ class Demo:
     """A service at work, and who asks it.
 
     Attributes:
-        settings: of the person, except that labels count at once.
+        settings: of the person; for the rest see ``_demo_settings``.
         release: what is in production as the demo begins to watch.
         server: serves it.
         phases: how long each part took.
@@ -145,18 +146,21 @@ def _serve(settings: Settings, packaged: Told, phases: Phases) -> Told:
         with phases.of("serve"):
             served = bento_served(bento, settings.home, log_folder=settings.drift.log_folder)
             server = stack.enter_context(served)
-        told = _loop(Demo(_at_once(settings), release, server, phases))
+        demo = Demo(_demo_settings(settings), release, server, phases)
+        output.tell_conditions(settings, demo.settings)
+        told = _loop(demo)
     print("The service has been stopped again.")
     return {**left_out, **told}
 
 
-def _at_once(settings: Settings) -> Settings:
-    """What a demo cannot wait for, where the person has not said otherwise."""
+def _demo_settings(settings: Settings) -> Settings:
+    """What a demo cannot wait for, nor leave to chance, where the person has not said otherwise."""
     return settings.model_copy(
         update={
             "feedback": _unless_given(settings.feedback, maturity_days=0.0),
             "evaluation": _unless_given(settings.evaluation, baselines=False),
             "packaging": _unless_given(settings.packaging, after_promotion=False),
+            "promotion": _unless_given(settings.promotion, client_margin=CLIENT_MARGIN),
         }
     )
 
@@ -182,7 +186,7 @@ def _loop(demo: Demo) -> Told:
         watched.append(found)
     with demo.phases.of("labels"):
         num_left = tell_truth(demo.server, answers, others)
-        output.tell_labels(len(others), num_left, demo.settings)
+        output.tell_labels(len(others), num_left)
     with demo.phases.of("retrain"):
         retrained = run_embedded(demo.settings, lambda tell: _retrain(demo.settings, tell))
         output.tell_retrain(retrained)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedchurn.cli.drift_verb import tell_window
 from fedchurn.contract.schema import Contract
-from fedchurn.settings import FeedbackSettings, Settings
+from fedchurn.settings import Settings
 
 _STEPS = (
     *("validate", "federate", "evaluate", "register", "promote"),
@@ -42,6 +42,21 @@ def tell_kept(release_id: str) -> Told:
     return {"outcome": "kept", "summary": summary, "release_id": release_id, "is_sample": True}
 
 
+def tell_conditions(asked: Settings, demo: Settings) -> None:
+    """What a demo does otherwise than the settings that it was given."""
+    days, margin = asked.feedback.maturity_days, asked.promotion.client_margin
+    lost = f"{demo.promotion.client_margin:g} of ROC-AUC by it (elsewhere {margin:g})"
+    told = {
+        f"labels count at once (elsewhere after {days:g} days)": "feedback",
+        "the retrain leaves out baselines": "evaluation",
+        "the retrain makes no bento": "packaging",
+        f"a client may lose {lost}: the smallest has some 30 test rows": "promotion",
+    }
+    changed = [what for what, part in told.items() if getattr(asked, part) != getattr(demo, part)]
+    if changed:
+        print(f"Not as elsewhere: {'; '.join(changed)}.")
+
+
 def tell_left_alone() -> None:
     """Why the demo ends after serving."""
     print("A model of real rows is in production here; the demo leaves it alone:")
@@ -71,14 +86,8 @@ def tell_watched(found: Mapping[str, Any]) -> Told:
     return {"outcome": found["outcome"], "summary": found["summary"], "windows": windows}
 
 
-def tell_labels(num_labels: int, num_left: int, settings: Settings) -> None:
-    print(f"LABELS: what these {num_labels} really did came back: {num_left} left.", end=" ")
-    days = settings.feedback.maturity_days
-    if days:
-        print(f"They count in {days:g} days.")
-    else:
-        waiting = FeedbackSettings().maturity_days
-        print(f"They count at once in this demo; else in {waiting:g} days.")
+def tell_labels(num_labels: int, num_left: int) -> None:
+    print(f"LABELS: what these {num_labels} really did came back: {num_left} left.")
 
 
 def tell_retrain(result: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +54,27 @@ class BentoServer:
         Raises:
             PackageError: the service refused, or did not answer.
         """
-        try:
-            status, told = _answer(self.port, method, path, content)
-        except (OSError, http.client.HTTPException) as error:
-            raise failed(self.bento, f"did not answer {method} {path}: {error}") from error
-        if status != 200:
-            text = told[:NUM_CHARACTERS].decode(errors="replace")
-            raise failed(self.bento, f"answered {status} to {method} {path}: {text}")
-        answer: dict[str, Any] = json.loads(told)
-        return answer
+        return next(self.ask_each(method, path, [content]))
+
+    def ask_each(
+        self, method: str, path: str, contents: Iterable[object]
+    ) -> Iterator[dict[str, Any]]:
+        """The JSON objects that come back, one per content, over one connection.
+
+        Raises:
+            PackageError: the service refused one, or did not answer.
+        """
+        with _connected(self.port) as connection:
+            for content in contents:
+                try:
+                    status, told = _answer(connection, method, path, content)
+                except (OSError, http.client.HTTPException) as error:
+                    raise failed(self.bento, f"did not answer {method} {path}: {error}") from error
+                if status != 200:
+                    text = told[:NUM_CHARACTERS].decode(errors="replace")
+                    raise failed(self.bento, f"answered {status} to {method} {path}: {text}")
+                answer: dict[str, Any] = json.loads(told)
+                yield answer
 
 
 @contextmanager
@@ -140,24 +152,32 @@ def _await_ready(
 ) -> None:
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
-        with suppress(OSError, http.client.HTTPException):
-            if _answer(port, "GET", "/readyz")[0] == 200:
+        with suppress(OSError, http.client.HTTPException), _connected(port) as connection:
+            if _answer(connection, "GET", "/readyz")[0] == 200:
                 return
         time.sleep(POLL_SECONDS)
     lines = log.read_text(errors="replace").strip().splitlines()[-NUM_LINES:]
     raise failed(bento, "\n".join(["did not start to serve:", *lines]))
 
 
-def _answer(port: int, method: str, path: str, content: object = None) -> tuple[int, bytes]:
-    """Status and body; straight to this machine, whatever proxy the environment names."""
+@contextmanager
+def _connected(port: int) -> Iterator[http.client.HTTPConnection]:
+    """Straight to this machine, whatever proxy the environment names."""
     connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
-    body = None if content is None else json.dumps(content)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        yield connection
     finally:
         connection.close()
+
+
+def _answer(
+    connection: http.client.HTTPConnection, method: str, path: str, content: object = None
+) -> tuple[int, bytes]:
+    """Status and body."""
+    body = None if content is None else json.dumps(content)
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -34,21 +34,21 @@ def ask_about(server: BentoServer, customers: Sequence[Customer]) -> list[Answer
 
 
 def tell_truth(
-    server: BentoServer, answers: Iterable[Answer], customers: Iterable[Customer]
+    server: BentoServer, answers: Sequence[Answer], customers: Sequence[Customer]
 ) -> int:
     """Say of each answered customer what really happened; returns how many left.
 
     Raises:
         PackageError: the service did not take it, or does not know its own answer.
     """
-    num_left = 0
-    for answer, customer in zip(answers, customers, strict=True):
-        truth = {"prediction_id": answer["prediction_id"], "label": customer.label}
-        receipt = server.ask("POST", "/feedback", truth)
+    truths = [
+        {"prediction_id": answer["prediction_id"], "label": customer.label}
+        for answer, customer in zip(answers, customers, strict=True)
+    ]
+    for receipt in server.ask_each("POST", "/feedback", truths):
         if not receipt["is_known"]:
             raise failed(server.bento, f"does not know its own answer: {receipt}")
-        num_left += customer.label
-    return num_left
+    return sum(customer.label for customer in customers)
 
 
 def await_logged(server: BentoServer, folder: Path, answers: Iterable[Answer]) -> None:

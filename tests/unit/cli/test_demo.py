@@ -24,15 +24,27 @@ def test_every_shipped_contract_can_drift(name: str, scenario: str) -> None:
     assert demo.drift_scenario(load_contract(name)) == scenario
 
 
-def test_labels_count_at_once_unless_the_person_says_when() -> None:
-    plain = demo._at_once(load_settings())
+def test_what_a_demo_does_otherwise_is_told(capsys: Out) -> None:
+    asked = load_settings()
+    plain = demo._demo_settings(asked)
     assert plain.feedback.maturity_days == 0
     assert not plain.evaluation.baselines
     assert not plain.packaging.after_promotion
+    demo_output.tell_conditions(asked, plain)
+    assert capsys.readouterr().out == (
+        "Not as elsewhere: labels count at once (elsewhere after 30 days); the retrain leaves out"
+        " baselines; the retrain makes no bento; a client may lose 0.1 of ROC-AUC by it (elsewhere"
+        " 0.02): the smallest has some 30 test rows.\n"
+    )
+
+
+def test_what_the_person_has_said_stands(capsys: Out) -> None:
     given = ("feedback.maturity_days=7", "evaluation.baselines=true", "seed=5")
-    asked = demo._at_once(load_settings(assignments=given))
-    assert asked.feedback.maturity_days == 7
-    assert (asked.evaluation.baselines, asked.seed) == (True, 5)
+    more = ("packaging.after_promotion=true", "promotion.client_margin=0.02")
+    asked = load_settings(assignments=[*given, *more])
+    assert demo._demo_settings(asked) == asked
+    demo_output.tell_conditions(asked, asked)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_model_of_real_rows_gets_no_made_up_customers(
