@@ -21,6 +21,7 @@ from fedchurn.federation.dependence_sums import dependence_sums
 
 MIN_CELL_ROWS = 5  # training joins cells below it, by default
 NUM_CLIENTS = 3
+MIN_CLIENT_ROWS = 100  # smaller references have fewer clients
 
 
 def contract_of(meta: Meta) -> Contract:
@@ -36,7 +37,7 @@ def make_reference(
     customers: NDArray[np.int64] | None = None,
     promise: Promise | None = None,
     min_cell_rows: int = MIN_CELL_ROWS,
-    num_clients: int = NUM_CLIENTS,
+    num_clients: int | None = None,
 ) -> DriftReference:
     """Histograms of rows (n, c), as training stores and the service reads them.
 
@@ -47,8 +48,10 @@ def make_reference(
         customers: (n,), equal for copies of one customer.
         promise: calibrate to it, with the dependence between columns.
         min_cell_rows: k.
-        num_clients: among which the rows are dealt in turn; each suppresses its own cells.
+        num_clients: among which the customers are dealt; each suppresses its own cells. By
+            default 3, or as many as have ``MIN_CLIENT_ROWS``.
     """
+    num_clients = num_clients or max(1, min(NUM_CLIENTS, len(rows) // MIN_CLIENT_ROWS))
     groups = np.arange(len(rows)) if customers is None else customers
     _, dense = np.unique(groups, return_inverse=True)
     clients = [np.flatnonzero(dense % num_clients == number) for number in range(num_clients)]
@@ -67,6 +70,8 @@ def make_reference(
     )
     stored: dict[str, Any] = {
         "format": 2,
+        "min_cell_rows": min_cell_rows,
+        "clients": {f"client-{number}": {} for number in range(num_clients)},
         "min_cell_rows": min_cell_rows,
         "clients": dict.fromkeys(map(str, range(num_clients)), {}),
         "edges": {name: edges.tolist() for name, edges in histogram_edges(contract).items()},
