@@ -72,8 +72,6 @@ def make_reference(
         "format": 2,
         "min_cell_rows": min_cell_rows,
         "clients": {f"client-{number}": {} for number in range(num_clients)},
-        "min_cell_rows": min_cell_rows,
-        "clients": dict.fromkeys(map(str, range(num_clients)), {}),
         "edges": {name: edges.tolist() for name, edges in histogram_edges(contract).items()},
         "pooled": _part(statistics),
         "dependence": None,
