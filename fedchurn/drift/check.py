@@ -181,7 +181,9 @@ def _grouped(
         missing = reference.missing
     if not both.any():
         return window.with_missing(), np.append(both, window.missing + missing)
-    groups = group_cells(both, test, window.num_present)
+    # From both sides alone, or a deal with fewer missing values would be grouped otherwise.
+    present_fraction = both.sum() / (both.sum() + window.missing + missing)
+    groups = group_cells(both, test, window.num_rows * present_fraction)
     ours, all_rows = (
         np.bincount(groups, cells).astype(np.float64) for cells in (window.cells, both)
     )

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.check import EarlierWindow, check_rows
+from fedchurn.drift.check import EarlierWindow, _grouped, check_rows
 from fedchurn.drift.documented_fields import documented_fields
 from fedchurn.drift.histogram import (
+    Histogram,
     add_histograms,
     histograms_from_dict,
     histograms_to_dict,
 )
 from fedchurn.drift.reference import DriftReference, read_reference
-from fedchurn.drift.verdict import ColumnDrift, DriftRule, DriftVerdict, Verdict
+from fedchurn.drift.verdict import ColumnDrift, ColumnTest, DriftRule, DriftVerdict, Verdict
 from tests.unit.drift.references import CONTRACT, reference, rows, stored
 
 EVEN = {0: 250.0, 1: 250.0, 2: 250.0, 3: 250.0}
@@ -263,3 +264,15 @@ def test_what_clients_held_back_below_k_is_no_drift() -> None:
     found = _by_name(check_rows(held_back, window))["Tenure"]
     assert found.adjusted_p_value > 0.1
     assert found.effects == told.effects
+
+
+def test_small_labels_are_pooled_alike_in_every_deal_of_the_same_rows() -> None:
+    cells, num_missing = np.array([540.0, 400.0, 60.0]), 100.0
+    pooled = []
+    for present, missing in (([54.0, 40.0, 6.0], 0.0), ([27.0, 20.0, 3.0], 50.0)):
+        window = Histogram(np.array(present), missing)
+        others = Histogram(cells - window.cells, num_missing - missing)
+        ours, both = _grouped(window, others, ColumnTest.CHI_SQUARED)
+        assert ours.sum() == 100
+        pooled.append(both.tolist())
+    assert pooled[0] == pooled[1]
