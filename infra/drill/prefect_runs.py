@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from infra import processes
 from infra.drill.timeline import Step
 
+BUSY_SECONDS = 20.0
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -51,7 +53,8 @@ class PrefectRuns:
         """Ask for a run of ``FLOW/NAME``; ``parameters`` are laid over the deployment's."""
         told = self._ask(f"deployments/name/{deployment}")
         path = f"deployments/{told['id']}/create_flow_run"
-        return _run(self._ask(path, {"parameters": dict(parameters or {})}))
+        question = {"parameters": dict(parameters or {}), "idempotency_key": uuid.uuid4().hex}
+        return _run(self._ask(path, question))
 
     def find(self, run_id: str) -> FlowRun:
         return _run(self._ask(f"flow_runs/{run_id}"))
@@ -82,11 +85,18 @@ class PrefectRuns:
         return ended
 
     def _ask(self, path: str, question: Mapping[str, Any] | None = None) -> Any:
+        """The answer; a server that is busy, which it says by 503, is asked again."""
         body = None if question is None else json.dumps(question).encode()
-        answer = processes.read_url(f"{self._api_url}/{path}", body=body)
-        if answer is None:
+        answers: list[bytes] = []
+
+        def is_answered() -> bool:
+            answer = processes.read_url(f"{self._api_url}/{path}", body=body)
+            answers.extend([answer] if answer is not None else [])
+            return bool(answers)
+
+        if not processes.wait_until(is_answered, deadline_seconds=BUSY_SECONDS):
             raise OSError(f"the Prefect server gave no good answer to {path}")
-        return json.loads(answer)
+        return json.loads(answers[0])
 
 
 def _run(told: Mapping[str, Any]) -> FlowRun:
