@@ -51,7 +51,8 @@ class DecayRule:
         warning_level: the same for warnings.
         min_drop: smallest drop worth a word, in the unit of the figures (0-1).
         min_labels: fewer customers with a mature label get no verdict.
-        min_class_labels: fewer of either class get no verdict on AUC.
+        min_class_labels: fewer of either class get no verdict on AUC, and fewer customers who
+            stayed none at all: where only churners are told of, accuracy is that of churners.
     """
 
     level: float = 0.001
@@ -224,6 +225,8 @@ def _why_not(metric: str, live: LabelSums, then: float | None, rule: DecayRule) 
         return "the release's card does not tell the held-out figure"
     if live.num_rows < max(rule.min_labels, 1):
         return f"{live.num_rows} customers with a mature label; {rule.min_labels} are needed"
+    if live.num_negative < rule.min_class_labels:
+        return f"{live.num_negative} labels of those who stayed; {rule.min_class_labels} are needed"
     fewest = min(live.num_positive, live.num_negative)
     if metric == "roc_auc" and fewest < max(rule.min_class_labels, 2):
         return f"{fewest} labels of the rarer class; {rule.min_class_labels} are needed"

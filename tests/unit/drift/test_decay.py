@@ -102,6 +102,17 @@ def test_one_class_says_nothing_about_the_area() -> None:
     assert found["accuracy"] is Decay.NONE
 
 
+def test_where_only_churners_are_told_of_nothing_is_said() -> None:
+    # A model that finds seven of ten churners, as it always did; nobody sends those who stayed.
+    found_ones = np.repeat([1.0, 0.0], [140, 60])
+    told = label_sums(np.ones(200), np.where(found_ones == 1, 0.8, 0.2), found_ones)
+    found = check_decay(told, GOOD)
+    assert set(verdicts(found).values()) == {Decay.TOO_FEW_LABELS}
+    assert found.metrics[0].reason == "0 labels of those who stayed; 10 are needed"
+    stayed = label_sums(np.zeros(10), np.full(10, 0.1), np.zeros(10))
+    assert check_decay(told + stayed, GOOD).verdict is Decay.DECAY
+
+
 def test_a_card_without_counts_gives_no_verdict() -> None:
     assert held_out({"accuracy": 0.9}) is None
     found = check_decay(live(10, 190), None)
