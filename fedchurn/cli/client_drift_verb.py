@@ -64,8 +64,7 @@ def _tell(result: dict[str, Any]) -> None:
         called = [c for c in one["columns"] if c["verdict"] in ("drift", "warning")]
         called.sort(key=lambda column: column["adjusted_p_value"])
         shown = ", ".join(
-            f"{c['column']} ({c['subject']}, {c['verdict']}, distance"
-            f" {max(c['effects']['distance'], abs(c['effects']['missing'])):.2f})"
+            f"{c['column']} ({c['subject']}, {c['verdict']}, {_moved(c['effects'])})"
             for c in called[:5]
         )
         more = f" and {len(called) - 5} more" if len(called) > 5 else ""
@@ -75,3 +74,12 @@ def _tell(result: dict[str, Any]) -> None:
         print(f"  {client:{width}}  absent: {reason}")
     for client, columns in result["lacking"].items():
         print(f"  {client}: the file lacks {', '.join(columns)}")
+    if result["epsilon"]:
+        print(f"  with noise of epsilon {result['epsilon']:g}: small windows show landslides only")
+
+
+def _moved(effects: dict[str, float]) -> str:
+    """What moved further: values, or the share of missing ones."""
+    if abs(effects["missing"]) > effects["distance"]:
+        return f"missing {100 * effects['missing']:+.1f}%"
+    return f"distance {effects['distance']:.2f}"

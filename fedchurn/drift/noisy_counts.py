@@ -29,6 +29,7 @@ MAX_DEALS = 200_000
 _BATCH = 5000
 _ENOUGH_EXTREME = 20
 _TIE = 1e-9
+_NEVER = 1e-9
 _CHANGED_COUNTS = 2  # by another value of one customer, in one column
 
 
@@ -77,6 +78,15 @@ def geometric_noise(
     ratio = math.exp(-epsilon / _CHANGED_COUNTS)
     sides = [generator.geometric(1 - ratio, shape) for _ in range(2)]
     return (sides[0] - sides[1]).astype(np.int64)
+
+
+def largest_noise(epsilon: float) -> float:
+    """More than what ``geometric_noise`` adds to a count in any but one of a billion cases.
+
+    >>> largest_noise(2.0)
+    20.72326583694641
+    """
+    return _CHANGED_COUNTS * math.log(1 / _NEVER) / epsilon
 
 
 def noisy_window(

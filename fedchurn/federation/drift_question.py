@@ -19,7 +19,7 @@ from fedchurn.drift.clients import (
 )
 from fedchurn.drift.hidden_counts import likely_window, told_pieces
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.noisy_counts import MAX_DEALS, noisy_p_value, noisy_window
+from fedchurn.drift.noisy_counts import MAX_DEALS, largest_noise, noisy_p_value, noisy_window
 from fedchurn.drift.reference import DriftReference, ReferenceColumn, read_reference
 from fedchurn.drift.suppression import IntArray
 from fedchurn.drift.verdict import DriftRule, Subject
@@ -130,13 +130,15 @@ class _Reader:
         columns = {one.name: one for one in self.references[reply.client].columns}
         if num_rows < 1 or k < 1:
             raise ValueError(f"{num_rows} rows, k = {k}")
+        epsilon = self.question.epsilon / max(len(reply.arrays), 1)
+        most = num_rows + (largest_noise(epsilon) if epsilon > 0 else 0.0)
         shown = {
-            name.removeprefix(PREFIX): _whole_counts(name, counts, num_rows)
+            name.removeprefix(PREFIX): _whole_counts(name, counts, num_rows, most)
             for name, counts in reply.arrays.items()
         }
         known = {name: counts for name, counts in shown.items() if name in columns}
-        if self.question.epsilon > 0:
-            return self._noisy(known, columns, num_rows, k, self.question.epsilon / len(shown))
+        if epsilon > 0:
+            return self._noisy(known, columns, num_rows, k, epsilon)
         likely = {n: likely_window(c, columns[n], num_rows, k) for n, c in known.items()}
         told = {name: histogram for name, histogram in likely.items() if histogram is not None}
         pieces = {n: told_pieces(known[n], columns[n]) for n in told}
@@ -168,11 +170,11 @@ class _Reader:
         return ClientWindow(num_rows, _known_labels(histograms, columns), p_values=p_values)
 
 
-def _whole_counts(name: str, counts: NDArray[np.generic], num_rows: int) -> IntArray:
+def _whole_counts(name: str, counts: NDArray[np.generic], num_rows: int, most: float) -> IntArray:
     if counts.dtype.kind != "i" or counts.ndim != 1 or not len(counts):
         raise ValueError(f"{name} holds no whole numbers in a row")
     whole = counts.astype(np.int64)
-    if whole.max() > num_rows:
+    if whole.max() > most:
         raise ValueError(f"{name} counts more than all {num_rows} rows")
     return whole
 

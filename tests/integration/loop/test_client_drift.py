@@ -120,6 +120,7 @@ def test_a_missing_client_costs_the_quorum_unless_it_is_lowered(
 
 
 def test_noise_is_an_option(release: Path, files: dict[str, Path], tmp_path: Path) -> None:
-    code, told, _ = ask(release, tmp_path, list(files.values()), "--epsilon", "20")
+    code, told, page = ask(release, tmp_path, list(files.values()), "--epsilon", "20")
     assert (code, told["epsilon"]) == (0, 20.0)
+    assert "with noise of epsilon 20" in page
     assert told["named"] == ["d"]

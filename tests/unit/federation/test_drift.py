@@ -164,6 +164,12 @@ def test_with_noise_a_landslide_is_seen_and_quiet_clients_stay_quiet() -> None:
     assert found.named == ("d",)
 
 
+def test_noise_that_is_larger_than_a_window_does_not_make_clients_absent() -> None:
+    now = federation(current(8, "d", longer_tenure, 60))
+    found = ask_about_drift(now, POLICY, question(8, epsilon=0.2), RULE)
+    assert found.absent == {}
+
+
 def test_engines_agree() -> None:
     tables, asked = current(7, "b", longer_tenure), question(7)
     direct = ask_about_drift(federation(tables), POLICY, asked, RULE)
