@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedchurn.cli.model_verbs import Contract, flow_values
 from fedchurn.cli.verb import Config, Json, Set, settings_from, verb
 
 
@@ -19,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
 
 @verb
 def performance_verb(
+    contract: Contract = None,
     release: Annotated[
         Path | None,
         typer.Option("--release", help="Release folder; the one in production by default."),
@@ -35,7 +37,7 @@ def performance_verb(
     from fedchurn.serving.reload.release_source import chosen_release
     from fedchurn.serving.serving_settings import ServingSettings
 
-    settings = settings_from(config, assignments)
+    settings = settings_from(config, assignments, flow_values(contract))
     serving = ServingSettings(
         home=settings.home.resolve(),
         contract=contract_name(settings),

@@ -12,7 +12,7 @@ from fedchurn.retraining.trigger import Source, Trigger, moment
 
 FAILED = "failed"  # outcome of a retrain that came to no verdict
 WEEK_HOURS = 7 * 24.0
-_INPUTS = {"covariate", "relation"}  # drift subjects that say nothing about outcomes
+_INPUTS = {"covariate", "relation", "client"}  # evidence that says nothing about outcomes
 
 
 @dataclass(frozen=True)

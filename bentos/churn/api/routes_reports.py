@@ -170,7 +170,7 @@ def _drift_status(parts: ApiParts) -> DriftStatus:
         reference_size=num_reference,
         monitoring_samples=num_monitored,
         monitoring_size=num_monitored,
-        analyzed_samples=num_monitored,
+        analyzed_samples=int(found.get("analyzed_samples", 0)),
         drift_threshold=found.get("drift_threshold"),
         drift_detected=found.get("drift_detected"),
         drift_scores=dict(found.get("drift_scores", {})),

@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(home: Path, *words: str) -> str:
     (folder,) = (home / "releases").iterdir()
-    given = ["--release", str(folder), "--set", f"contract={home / 'shop.yaml'}"]
+    given = ["--release", str(folder), "--contract", str(home / "shop.yaml")]
     run = CliRunner().invoke(app, ["performance", *given, "--set", f"home={home}", *words])
     assert run.exit_code == 0, run.output
     return run.stdout

@@ -42,7 +42,7 @@ def test_every_verb_takes_the_shared_options() -> None:
     verbs = [["contract", v] for v in ("list", "check", "draft")]
     verbs += [[v] for v in ("sample", "validate", "train", "crossval", "demo")]
     verbs += [[v] for v in ("promote", "rollback", "why", "live-at", "history", "api-key")]
-    verbs += [["package"], ["performance"], ["client-drift"]]
+    verbs += [["package"], ["performance"], ["client-drift"], ["check-drift"], ["retrain"]]
     for words in verbs:
         page = RUNNER.invoke(app, [*words, "--help"], env={"COLUMNS": "160"})
         assert page.exit_code == 0, words

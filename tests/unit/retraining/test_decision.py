@@ -90,6 +90,8 @@ def test_from_inputs_alone_nothing_can_be_learned() -> None:
     for subject, passes in subjects.items():
         told = drift(evidence={"subjects": [subject]})
         assert decide(told, nothing, policy).retrains is passes, subject
+    clients_too = drift(evidence={"subjects": ["relation", "covariate", "client"]})
+    assert not decide(clients_too, nothing, policy).retrains
     assert decide(replace(drift(), source=Source.ALERT), nothing, policy).retrains
     one = situation(new_rows=NewRows(1, 0))
     assert decide(drift(), one, policy).retrains

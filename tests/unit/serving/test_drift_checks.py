@@ -98,6 +98,10 @@ def test_a_shift_is_found_shown_and_remembered_for_other_workers(tmp_path: Path)
     assert status["last_check"] == told["timestamp"]
     assert status["verdict"]["verdict"] == "drift"
     assert (status["made_by"], status["window_id"]) == ("request", None)
+    _log(tmp_path, _predictions([0, 1] * 20))
+    later = _checks(tmp_path).status()
+    assert (later["monitoring_samples"], later["analyzed_samples"]) == (140, 100)
+    assert later["drift_threshold"] == told["drift_threshold"]
 
 
 def test_before_the_first_check_nothing_is_said(tmp_path: Path) -> None:
