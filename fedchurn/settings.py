@@ -9,9 +9,9 @@ library that needs them looks for them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from fedchurn.learning.recipe import Recipe
 from fedchurn.registry.policy import PromotionPolicy
@@ -157,14 +157,24 @@ class DriftSettings(_Record):
 
     false_alarms_per_year: float = Field(default=1.0, gt=0)
     checks_per_day: float = Field(default=24.0, gt=0, le=24 * 60)
-    window_rows: tuple[int, ...] = (50, 200, 1000)
+    window_rows: tuple[Annotated[int, Field(ge=10)], ...] = Field(
+        default=(50, 200, 1000), min_length=1
+    )
     num_flagged: int = Field(default=2, ge=1)
-    num_windows: int = Field(default=3, ge=1)
+    num_windows: int = Field(default=3, ge=1, validate_default=True)
     min_rows: int = Field(default=50, ge=10)
-    max_window_rows: int = Field(default=100_000, ge=50)
+    max_window_rows: int = Field(default=100_000, ge=50, validate_default=True)
     rule: Literal["calibrated", "online"] = "calibrated"
     log_folder: Path | None = None
     client_epsilon: float = Field(default=0.0, ge=0)
+
+    @field_validator("num_windows", "max_window_rows")
+    @classmethod
+    def _not_below(cls, value: int, info: ValidationInfo) -> int:
+        other = {"num_windows": "num_flagged", "max_window_rows": "min_rows"}[str(info.field_name)]
+        if value < info.data.get(other, value):
+            raise ValueError(f"less than {other}, which is {info.data[other]}")
+        return value
 
 
 class FeedbackSettings(_Record):

@@ -175,6 +175,10 @@ class TestMistakes:
             ("training.phases.0.num_rounds=0", "training.phases.0.num_rounds = 0: "),
             ("training.phases=[]", "training.phases = []: "),
             ("data=5", "data = 5: "),
+            ("drift.window_rows=[]", "drift.window_rows = []: "),
+            ("drift.window_rows=[0]", "drift.window_rows.0 = 0: "),
+            ("drift.num_flagged=4", "drift.num_windows = 3: Value error, less than num_flagged"),
+            ("drift.min_rows=200000", "drift.max_window_rows = 100000: Value error, less than"),
         ],
     )
     def test_a_value_out_of_range(self, assignment: str, what: str) -> None:
