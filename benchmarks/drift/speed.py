@@ -22,7 +22,7 @@ from fedchurn.drift.check import check_rows
 from fedchurn.drift.reference import DriftReference
 
 SIZE = (100_000, 10_000)
-REPETITIONS = 5
+REPETITIONS = 7
 _OURS = "Fedchurn"
 
 
