@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedchurn.contract.schema import Contract
 from fedchurn.drift.dependence import DependenceSums, fit_dependence
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import ReferenceColumn, read_reference
-from fedchurn.drift.verdict import RELATION_COLUMN, ColumnTest, Subject
+from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN, ColumnTest, Subject
 from fedchurn.errors import IntegrityError
 from tests.unit.drift import dependent_rows
 from tests.unit.drift.references import CONTRACT, reference, rows, stored
@@ -87,6 +88,24 @@ def test_errors_that_were_worked_out_before_are_counted_as_they_are() -> None:
     # Not worked out anew: another value is believed.
     first[RELATION_COLUMN] = np.array([0.7])
     assert found.histograms_of(first)[RELATION_COLUMN].cells.tolist() == [0, 1, 0]
+
+
+def test_a_contract_column_called_like_one_of_ours_is_the_contracts() -> None:
+    data = CONTRACT.model_dump()
+    data["columns"][SCORE_COLUMN] = data["columns"].pop("Tenure")
+    content = stored({0: 4}, [4, 0, 0])
+    content["edges"] = {SCORE_COLUMN: content["edges"].pop("Tenure")}
+    content["pooled"]["numbers"][SCORE_COLUMN] = content["pooled"]["numbers"].pop("Tenure")
+    content["own_edges"] = {SCORE_COLUMN: [0.5]}
+    content["pooled"]["own"] = {SCORE_COLUMN: {"cells": [[0, 4]], "num_rows": 4}}
+    found = read_reference(content, Contract.model_validate(data))
+    assert {one.name: one.subject for one in found.columns} == {
+        "Device": Subject.COVARIATE,
+        SCORE_COLUMN: Subject.COVARIATE,
+    }
+    columns = {"Device": np.zeros(2, dtype=np.int32), SCORE_COLUMN: np.array([0.0, 3.0])}
+    window = found.histograms_of(columns, np.array([0.1, 0.9]))
+    assert window[SCORE_COLUMN].cells.tolist() == [0, 1, 0, 0, 1, 0]
 
 
 def test_without_a_tested_relation_there_are_no_errors() -> None:
