@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run them; a failing one stops the run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--all", action="store_true", help="serving (needs wrk) and quality and drift on the real files too"
+        "--all", action="store_true", help="serving (needs wrk), quality and drift (real files) too"
     )
     parser.add_argument("--only", nargs="+", choices=(*ALWAYS, *MORE))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
