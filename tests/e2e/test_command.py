@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -111,16 +112,6 @@ def test_an_unchanged_input_runs_nothing_again(home: Home, first: Ended, again: 
     assert [version.version for version in home.registry().versions()][:1] == ["1"]
 
 
-def test_the_demo_ends_with_a_served_prediction(home: Home, first: Ended, again: Ended) -> None:
-    ended = home.run("demo", "--json")
-    assert ended.code == 0, str(ended)
-    bento, served = first.last_object["bento"], ended.last_object["served"]
-    assert served["tag"] == bento["tag"]
-    assert served["answer"]["release"] == first.last_object["release_id"]
-    assert f"SERVED by `bentoml serve {bento['tag']}`" in ended.out
-    assert "  POST /predict {" in ended.out
-
-
 def test_a_worse_challenger_is_refused_and_the_champion_stays(
     home: Home, first: Ended, hasty: Ended
 ) -> None:
@@ -208,3 +199,66 @@ def test_times_and_versions_that_do_not_exist(home: Home, first: Ended) -> None:
     code = PromotionError.exit_code
     assert_told(home.run("live-at", "yesterday"), code, "'yesterday'", "2026-03-01T12:00:00+00:00")
     assert_told(home.run("promote", "99"), code, "no version '99'", "fedchurn history")
+
+
+@pytest.fixture(scope="module")
+def demo(home: Home, again: Ended) -> Ended:
+    """In a home with a model: nothing is trained for it again, and the rest is shown."""
+    return home.run("demo", "--json")
+
+
+def test_the_demo_serves_what_is_in_production(first: Ended, demo: Ended) -> None:
+    assert demo.code == 0, str(demo)
+    served, release = demo.last_object["served"], first.last_object["release_id"]
+    assert demo.last_object["reused_stages"] == ["validate", "federate", "evaluate", "register"]
+    assert served["answer"]["release"] == release
+    assert f"SERVED by `bentoml serve {served['tag']}`" in demo.out
+    assert "  POST /predict {" in demo.out
+    with pytest.raises(OSError, match="refused"), urlopen(served["url"], timeout=5):
+        pass
+
+
+def test_the_demo_is_quiet_about_usual_customers_and_names_what_drifts(demo: Ended) -> None:
+    calm, drifted = demo.last_object["watched"]
+    assert calm["outcome"] in ("none", "warning"), "a warning in a hundred checks is no news"
+    (window,) = drifted["windows"]
+    assert (drifted["outcome"], window["verdict"]) == ("drift", "drift")
+    assert window["num_customers"] == 400
+    assert "OrderCount" in window["drifted"], "of the columns whose values go missing"
+    assert Path(window["report_path"]).is_file()
+    assert f"DRIFT: {window['summary']}" in demo.out
+
+
+def test_the_demo_retrains_and_the_service_follows(home: Home, first: Ended, demo: Ended) -> None:
+    told = demo.last_object
+    (story,) = told["retrain"]["decisions"]
+    (window,) = told["watched"][1]["windows"]
+    assert story["trigger"]["evidence"]["window_id"] == window["window_id"]
+    assert story["decision"]["outcome"] == "retrain"
+    (run,) = told["retrain"]["runs"]
+    assert run["outcome"]["outcome"] == "promoted", str(demo)
+    followed = told["followed"]
+    assert followed["release_before"] == first.last_object["release_id"]
+    assert followed["release"] == run["outcome"]["release_id"] == home.served["release_id"]
+    assert followed["release"] != followed["release_before"]
+    assert "FOLLOWED: " in demo.out
+    chain = home.told("why", followed["release"])
+    assert window["window_id"] in json.dumps(chain)
+
+
+def test_a_second_demo_goes_on_from_the_first(home: Home, demo: Ended) -> None:
+    followed = demo.last_object["followed"]
+    again = home.told("demo")
+    assert (again["outcome"], again["release_id"]) == ("kept", followed["release"])
+    assert again["served"]["answer"]["release"] == followed["release"]
+    assert again["retrain"]["runs"] == []
+    for story in again["retrain"]["decisions"]:
+        failed = {c["name"] for c in story["decision"]["checks"] if not c["passed"]}
+        assert "cooldown" in failed
+    assert again["followed"]["release"] == followed["release"]
+    windows = [w["window_id"] for t in (demo.last_object, again) for w in _windows(t)]
+    assert len(set(windows)) == len(windows) == 4
+
+
+def _windows(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [window for found in told["watched"] for window in found["windows"]]
