@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -15,6 +16,7 @@ from fedchurn.loop.retraining.trainer import OnStarted, Order, Trained
 from fedchurn.retraining.checks import FAILED
 
 POLL_SECONDS = 2.0
+POLLED_SECONDS = 60.0  # Prefect itself calls a deployment not ready from then on
 _TOLD = re.compile(r"(?P<release>\S+) \(version (?P<version>\S+)\): (?P<summary>.*)", re.DOTALL)
 
 
@@ -75,6 +77,15 @@ def train_parameters(contract: str) -> dict[str, Any]:
 def is_deployed(contract: str) -> bool:
     """Whether the server of this process knows the deployment ``train/CONTRACT``."""
     return _deployment(contract) is not None
+
+
+def has_worker(contract: str) -> bool:
+    """Whether somebody who would begin a run of ``train/CONTRACT`` asked for work lately."""
+    deployment = _deployment(contract)
+    if deployment is None or deployment.last_polled is None:
+        return False
+    age: timedelta = datetime.now(UTC) - deployment.last_polled
+    return age.total_seconds() < POLLED_SECONDS
 
 
 def _deployment(contract: str) -> Any:

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ GRACE_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.05
 NUM_LOG_LINES = 5
+
+_is_own: ContextVar[bool] = ContextVar("is_own_server", default=False)
 
 
 @contextmanager
@@ -61,13 +64,20 @@ def prefect_server(home: Path, *, meanwhile: Sequence[str] = ()) -> Iterator[Non
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # nobody looks whether this process lives
             PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",  # for the last words
         }
+        token = _is_own.set(True)
         with temporary_settings(own):
             try:
                 yield
             finally:
+                _is_own.reset(token)
                 with suppress(Exception):  # the run is over; its outcome stands without records
                     _await_records(url)
                 _hang_up()
+
+
+def is_own_server() -> bool:
+    """Whether flows run on a server that ends with this process."""
+    return _is_own.get()
 
 
 def _check_answers(url: str) -> None:

@@ -19,8 +19,13 @@ from fedchurn.loop.retraining.retrain import ask_by_hand, retrain_once
 from fedchurn.loop.retraining.site import RetrainSite, retrain_site
 from fedchurn.loop.retraining.trainer import ProcessTrainer, Trainer
 from fedchurn.settings import Settings
-from flows.deployed_training import DeploymentTrainer, is_deployed, train_parameters
-from flows.embedded_server import prefect_server
+from flows.deployed_training import (
+    DeploymentTrainer,
+    has_worker,
+    is_deployed,
+    train_parameters,
+)
+from flows.embedded_server import is_own_server, prefect_server
 from flows.settings import flow_settings
 from flows.train import TURN_SECONDS, train_and_promote
 from tasks.progress import OnRound, listening
@@ -64,7 +69,7 @@ def retrain(
 
 
 def retrain_embedded(home: Path, asked: dict[str, Any], on_round: OnRound) -> dict[str, Any]:
-    """The same flow in this process; it trains here too, unless a server has the deployment.
+    """The same flow in this process; it trains here too, unless a worker has the deployment.
 
     Args:
         home: where a Prefect server of our own keeps its files.
@@ -104,8 +109,12 @@ def _site(contract: str, config: str | None, assignments: list[str]) -> RetrainS
 
 
 def deployed_or_here(site: RetrainSite) -> Trainer:
-    """By the deployment ``train/CONTRACT``, if the server has it, else in this process."""
-    if is_deployed(site.name):
+    """By the deployment ``train/CONTRACT``, if the server has it, else in this process.
+
+    A server that ends with this process may know deployments of a platform that is down: then
+    nobody would begin the run.
+    """
+    if is_deployed(site.name) and (has_worker(site.name) or not is_own_server()):
         return DeploymentTrainer(site.name, start_minutes=site.settings.retraining.start_minutes)
     return in_process(site)
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from fedchurn.errors import TrackingError
+from fedchurn.loop.retraining.site import retrain_site
 from fedchurn.loop.retraining.stored_rows import TrainingData
 from fedchurn.loop.retraining.trainer import (
     Order,
@@ -155,13 +156,34 @@ def test_the_run_reads_the_rows_that_were_decided(
 
 
 def test_what_train_is_deployed_with_holds_for_retrains(on_server: OnServer) -> None:
-    from flows.deployed_training import is_deployed, train_parameters
+    from flows.deployed_training import has_worker, is_deployed, train_parameters
 
     assert on_server.trainer.place == f"deployment train/{CONTRACT}"
     assert is_deployed(CONTRACT)
+    assert not has_worker(CONTRACT)
     assert train_parameters(CONTRACT) == {"contract": "ecommerce", "data": "rows.csv"}
     assert not is_deployed("nobody")
     assert train_parameters("nobody") == {}
+
+
+@pytest.mark.parametrize(
+    ("own", "worker", "place"),
+    [
+        (True, False, "this process"),
+        (True, True, "deployment train/ecommerce"),
+        (False, False, "deployment train/ecommerce"),
+    ],
+)
+def test_nothing_is_ordered_of_a_platform_that_is_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: bool, worker: bool, place: str
+) -> None:
+    import flows.retrain as retrain
+
+    for name, told in (("is_deployed", True), ("has_worker", worker)):
+        monkeypatch.setattr(retrain, name, lambda _, told=told: told)
+    monkeypatch.setattr(retrain, "is_own_server", lambda: own)
+    site = retrain_site(load_settings(assignments=[f"home={tmp_path}"]))
+    assert retrain.deployed_or_here(site).place == place
 
 
 def test_in_this_process_the_flows_outcome_is_told() -> None:
