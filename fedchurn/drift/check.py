@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from fedchurn.drift.verdict import (
 )
 
 FloatArray = NDArray[np.float64]
+Window = TypeVar("Window")
 Flags = Sequence[Collection[str]]  # columns that windows flagged, oldest window first
 
 _RANK = (Verdict.TOO_FEW_ROWS, Verdict.NONE, Verdict.WARNING, Verdict.DRIFT)
@@ -115,8 +117,8 @@ def check_histograms(
     return DriftVerdict(worst, *facts, columns, left_out)
 
 
-def last_windows(earlier: Earlier, rule: DriftRule) -> Earlier:
-    """Those of the windows before that persistence looks at."""
+def last_windows(earlier: Sequence[Window], rule: DriftRule) -> Sequence[Window]:
+    """Those of the windows before that persistence looks at; oldest first."""
     return earlier[-(rule.num_windows - 1) :] if rule.num_windows > 1 else ()
 
 

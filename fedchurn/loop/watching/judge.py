@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedchurn.drift.check import EarlierWindow, check_histograms
+from fedchurn.drift.check import EarlierWindow, check_histograms, last_windows
 from fedchurn.drift.documented_fields import documented_fields
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.online import check_online
@@ -16,6 +16,7 @@ from fedchurn.loop.watching import client_windows, performance
 from fedchurn.loop.watching.evidence import Evidence
 from fedchurn.loop.watching.places import Claim
 from fedchurn.loop.watching.report import Shown, report_page
+from fedchurn.loop.watching.same_customers import MAX_SHARED_FRACTION, shared_fraction
 from fedchurn.loop.watching.survey import Survey, Watched, counted
 from fedchurn.loop.watching.verdicts import WindowLine
 from fedchurn.loop.watching.window import Window, gather
@@ -35,12 +36,14 @@ class Judged:
         told: what the service tells of it (``fedchurn.serving.drift_file``).
         histograms: of its columns; windows after it are judged together with them.
         page: the report as HTML.
+        customers: some hashes of its customers (``same_customers``).
     """
 
     record: dict[str, Any]
     told: dict[str, Any]
     histograms: Mapping[str, Histogram]
     page: str
+    customers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,12 @@ class Past:
     Attributes:
         line: what the journal says of it.
         histograms: of its columns; None where they are not kept any more.
+        customers: some hashes of its customers.
     """
 
     line: WindowLine
     histograms: Mapping[str, Histogram] | None
+    customers: tuple[int, ...] = ()
 
 
 def judge(
@@ -99,7 +104,8 @@ def judge(
         clients=client_windows.page_part(evidence.clients),
         performance=performance.page_part(evidence.estimated, by_labels),
     )
-    return Judged(record, _told(record, evidence), window.all.histograms, report_page(shown))
+    told, page = _told(record, evidence), report_page(shown)
+    return Judged(record, told, window.all.histograms, page, window.customers)
 
 
 def _evidence(
@@ -113,17 +119,24 @@ def _evidence(
     histograms, num_rows = window.all.histograms, window.all.num_rows
     if claim.rule == "online":
         return Evidence(check_online(reference, histograms, num_rows))
+    rule = reference.rule(num_rows)
+    others = [one for one in last_windows(earlier, rule) if _has_other_customers(one, window)]
     before = [
         EarlierWindow(one.line.flagged, one.line.num_customers, one.histograms)
-        for one in earlier
+        for one in others
         if one.histograms is not None
     ]
     return Evidence(
-        check_histograms(reference, histograms, num_rows, earlier=before),
-        client_windows.judge_by_client(release, window, [one.line for one in earlier]),
+        check_histograms(reference, histograms, num_rows, rule, earlier=before),
+        client_windows.judge_by_client(release, window, [one.line for one in others]),
         performance.estimate(window, release),
         by_labels,
     )
+
+
+def _has_other_customers(earlier: Past, window: Window) -> bool:
+    """Whether it may count for persistence; see ``same_customers``."""
+    return shared_fraction(window.customers, earlier.customers) <= MAX_SHARED_FRACTION
 
 
 def _told(record: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:

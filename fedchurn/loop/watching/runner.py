@@ -34,6 +34,7 @@ from fedchurn.loop.watching.places import (
 from fedchurn.loop.watching.survey import Survey, Watched, survey
 from fedchurn.loop.watching.triggers import add_trigger
 from fedchurn.loop.watching.verdicts import (
+    WindowLine,
     journal_window,
     open_verdicts,
     read_window_line,
@@ -42,6 +43,7 @@ from fedchurn.loop.watching.verdicts import (
 from fedchurn.loop.watching.window_folder import (
     forget_old_windows,
     kept_window,
+    read_customers,
     read_histograms,
 )
 from fedchurn.release.load import Release, load_release
@@ -264,9 +266,14 @@ def _judged(
 ) -> Judged:
     journal = open_verdicts(site.watch).lines()
     lines = windows_before(journal, claim.release_id, claim.window_id, MAX_HISTORY)
-    earlier = [Past(line, read_histograms(site.watch, line.window_id)) for line in lines]
+    earlier = [_past(site, line) for line in lines]
     folder = site.serving.predictions_folder
     return judge(claim, release, folder, found, earlier, by_labels)
+
+
+def _past(site: Site, line: WindowLine) -> Past:
+    watch, name = site.watch, line.window_id
+    return Past(line, read_histograms(watch, name), read_customers(watch, name))
 
 
 def _log_files(site: Site) -> set[str]:

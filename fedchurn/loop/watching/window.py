@@ -15,6 +15,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import DriftReference
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN
+from fedchurn.loop.watching.same_customers import customer_hashes, merge_hashes
 from fedchurn.release.canonical import values_to_columns
 from fedchurn.serving.feedback.client_and_value import client_of
 from fedchurn.serving.log.log_lines import LoggedPrediction
@@ -59,6 +60,7 @@ class Window:
         probabilities: churn probabilities that the model itself gave, float64 (m,).
         models_used: customers by who answered.
         left_out: columns that say nothing, because some values were not kept.
+        customers: some hashes of them (``same_customers``).
     """
 
     all: Part
@@ -67,6 +69,7 @@ class Window:
     probabilities: NDArray[np.float64]
     models_used: Mapping[str, int]
     left_out: tuple[str, ...]
+    customers: tuple[int, ...] = ()
 
 
 def gather(
@@ -89,11 +92,13 @@ def gather(
     models_used: Counter[str] = Counter()
     left_out: set[str] = set()
     scores: list[NDArray[np.float64]] = []
+    customers: tuple[int, ...] = ()
     for chunk in _chunks(predictions):
         columns = reference.with_errors(_columns(chunk, contract))
         rows = _Rows(columns, _model_probabilities(chunk))
         left_out |= contract.columns.keys() - _logged(chunk[0])
         models_used.update(one.model_used for one in chunk)
+        customers = merge_hashes(customers, customer_hashes(one.customer_id for one in chunk))
         scores.append(rows.scores())
         everyone.add(len(chunk), rows.histograms(reference))
         for name, places in _places(chunk, contract, by_client).items():
@@ -107,6 +112,7 @@ def gather(
         probabilities=probabilities,
         models_used=dict(models_used),
         left_out=tuple(name for name in contract.columns if name in left_out),
+        customers=customers,
     )
 
 

@@ -17,6 +17,7 @@ from fedchurn.release.folder import write_folder
 RECORD = "verdict.json"
 TOLD = "drift.json"
 HISTOGRAMS = "histograms.json"
+CUSTOMERS = "customers.json"
 REPORT = "report.html"
 MAX_KEPT = 1000  # the journal remembers the rest; a window takes some 100 KiB
 
@@ -63,6 +64,21 @@ def read_histograms(watch: Path, window_id: str) -> dict[str, Histogram] | None:
         raise _not_ours(path, error) from error
 
 
+def read_customers(watch: Path, window_id: str) -> tuple[int, ...]:
+    """Hashes of customers of an earlier window; empty where they are not kept.
+
+    Raises:
+        WatchError: the file was changed by somebody.
+    """
+    path = watch / WINDOWS / window_id / CUSTOMERS
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(int(one) for one in _read(path)["hashes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_ours(path, error) from error
+
+
 def _write(folder: Path, judged: Judged) -> None:
     for left in folder.parent.glob(f".{folder.name}.*"):  # by a run that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -72,6 +88,7 @@ def _write(folder: Path, judged: Judged) -> None:
         RECORD: json.dumps(judged.record | place, indent=1).encode(),
         TOLD: json.dumps(judged.told | place).encode(),
         HISTOGRAMS: json.dumps(histograms_to_dict(judged.histograms)).encode(),
+        CUSTOMERS: json.dumps({"hashes": judged.customers}).encode(),
         REPORT: judged.page.encode(),
     }
     try:

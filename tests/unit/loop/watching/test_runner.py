@@ -150,6 +150,13 @@ def test_flags_of_earlier_windows_of_the_same_release_count(home: WatchedHome) -
     assert (window["verdict"], window["release"]) == ("warning", home.release.name)
 
 
+def test_the_same_customers_again_are_no_persistence(home: WatchedHome) -> None:
+    for _ in range(3):
+        home.log(home.predictions(range(200), (1, 1, 1, 0, 0)))
+        (window,) = check_drift(home.settings())["windows"]
+        assert (window["verdict"], window["flagged"]) == ("warning", ["Tenure"])
+
+
 def test_predictions_of_other_releases_are_left_out_and_consumed(home: WatchedHome) -> None:
     home.log_shifted(0, 100)
     home.promote(8)
