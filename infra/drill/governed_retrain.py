@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,10 +70,9 @@ def retrain_decided(drill: Drill) -> Story:
     return story
 
 
-def trained(drill: Drill, story: Story) -> FlowRun:
-    """The one training that was ordered is carried out by the worker."""
-    logs = [drill.site.log("worker")]
-    with drill.timeline.step("training", 180, logs) as step:
+def training_begun(drill: Drill, story: Story) -> FlowRun:
+    """The journal knows the training that was ordered, and the worker has begun it."""
+    with drill.timeline.step("training begun", 60, [drill.site.log("worker")]) as step:
 
         def started() -> Story | None:
             mine = [s for s in stories(drill) if s.run_key == story.run_key]
@@ -81,23 +81,43 @@ def trained(drill: Drill, story: Story) -> FlowRun:
         found = step.wait_for(started, "the training is known in the journal")
         assert found.started is not None
         run_id = str(found.started.facts["flow_run_id"])
-        run = drill.prefect.wait_completed(drill.prefect.find(run_id), step)
-        num = len(drill.prefect.of(TRAIN))
-        step.check(num == 1, f"{num} runs of {TRAIN}, not one")
-        step.saw(f"run {run.name} of {TRAIN}: {run.state_name}", flow_run_id=run.id)
+        step.wait_for(lambda: drill.prefect.find(run_id).has_begun, "the worker has begun it")
+        run = drill.prefect.find(run_id)
+        step.saw(f"run {run.name} of {TRAIN}", flow_run_id=run.id)
     return run
 
 
 def promoted(drill: Drill, run: FlowRun) -> str:
     """The new release is in production; gives its id."""
-    with drill.timeline.step("promotion", 30, [drill.site.log("worker")]) as step:
-        step.check(run.state_name == PROMOTED, f"{run.state_name}: {run.message}")
-        release_id = run.message.split()[0]
-        pointer = drill.site.home / "serving" / f"{CONTRACT}.json"
-        step.check(release_id in pointer.read_text(), f"the pointer says {pointer.read_text()}")
-        step.check(release_id != drill.first_release, "the release is the old one")
+    with drill.timeline.step("promotion", 240, [drill.site.log("worker")]) as step:
+
+        def in_production() -> str | None:
+            now = drill.prefect.find(run.id)
+            step.check(not now.is_broken, str(now))
+            release_id = _in_production(drill)
+            over = now.is_over and release_id == drill.first_release
+            step.check(not over, f"{now.state_name}: {now.message}")
+            return release_id if release_id != drill.first_release else None
+
+        release_id = step.wait_for(in_production, "another release is in production")
         step.saw(f"{drill.first_release} -> {release_id}", release_id=release_id)
     return release_id
+
+
+def training_over(drill: Drill, run: FlowRun, release_id: str) -> None:
+    """The run says so itself, and it was the only one."""
+    with drill.timeline.step("training over", 60, [drill.site.log("worker")]) as step:
+        ended = drill.prefect.wait_completed(run, step)
+        step.check(ended.state_name == PROMOTED, f"{ended.state_name}: {ended.message}")
+        step.check(release_id in ended.message, f"it tells of another release: {ended.message}")
+        num = len(drill.prefect.of(TRAIN))
+        step.check(num == 1, f"{num} runs of {TRAIN}, not one")
+        step.saw(f"run {ended.name}: {ended.state_name}, the only run of {TRAIN}")
+
+
+def _in_production(drill: Drill) -> str:
+    pointer = drill.site.home / "serving" / f"{CONTRACT}.json"
+    return str(json.loads(pointer.read_text(encoding="utf-8"))["release_id"])
 
 
 def reloaded(drill: Drill, release_id: str) -> None:

@@ -31,6 +31,10 @@ class FlowRun:
         return self.state_type in FINAL
 
     @property
+    def has_begun(self) -> bool:
+        return self.is_over or self.state_type == "RUNNING"
+
+    @property
     def is_broken(self) -> bool:
         """Whether it ended otherwise than completed."""
         return self.is_over and self.state_type != "COMPLETED"

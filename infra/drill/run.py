@@ -68,7 +68,9 @@ def _retrained(drill: Drill) -> tuple[str, str]:
         _tried(lambda: quiet_and_drift.alert_fired(drill, watchers))
         _tried(lambda: governed_retrain.webhook_told(drill))
     story = governed_retrain.retrain_decided(drill)
-    release_id = governed_retrain.promoted(drill, governed_retrain.trained(drill, story))
+    run = governed_retrain.training_begun(drill, story)
+    release_id = governed_retrain.promoted(drill, run)
     governed_retrain.reloaded(drill, release_id)
     governed_retrain.answered_anew(drill, release_id, drifted)
+    governed_retrain.training_over(drill, run, release_id)
     return release_id, window_id

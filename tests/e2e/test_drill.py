@@ -33,10 +33,11 @@ LOOP = (
     "alert fired",
     "webhook",
     "decision",
-    "training",
+    "training begun",
     "promotion",
     "reload in all workers",
     "answers from the new release",
+    "training over",
     "rollback",
 )
 BESIDE = (
@@ -111,7 +112,9 @@ def test_one_story_leads_from_the_drift_window_to_the_release(
     assert story.trigger.facts["evidence"]["window_id"] == window_id
     assert story.run_key == _step(table, "decision")["facts"]["run_key"]
     assert story.started is not None
-    assert story.started.facts["flow_run_id"] == _step(table, "training")["facts"]["flow_run_id"]
+    assert (
+        story.started.facts["flow_run_id"] == _step(table, "training begun")["facts"]["flow_run_id"]
+    )
     assert story.outcome is not None
     assert (story.outcome.facts["outcome"], story.outcome.facts["release_id"]) == (
         "promoted",
