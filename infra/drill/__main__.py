@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--home", type=Path, help="a new folder (default: a temporary one)")
     parser.add_argument("--keep", action="store_true", help="leave the home when every step held")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the same for a page")
     return parser
 
 
@@ -107,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell(f"{timeline.seconds:7.1f}  {VERDICTS[code]}")
     if options.json:
         timeline.write_json(options.json, exit_code=code, home=str(home))
+    if options.markdown:
+        timeline.write_markdown(options.markdown)
     if code in (HELD, INCOMPLETE) and not options.keep and options.home is None:
         shutil.rmtree(home)
     else:

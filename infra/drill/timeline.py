@@ -62,6 +62,10 @@ class Row:
             f"{self.ended_seconds:7.1f}  {took:5.1f}  {self.state:7}  {self.step:34}  {self.seen}"
         )
 
+    def markdown(self) -> str:
+        cells = (f"{self.ended_seconds:.1f}", self.step, self.state.value, self.seen)
+        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
 
 class Step:
     """A step under way."""
@@ -173,3 +177,8 @@ class Timeline:
         """The whole table, and what the drill knows beside it."""
         table = {**more, "seconds": round(self.seconds, 2), "steps": [asdict(r) for r in self.rows]}
         path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+    def write_markdown(self, path: Path) -> None:
+        """The table for a page."""
+        head = ["| seconds | step | | what was seen |", "|---:|---|---|---|"]
+        path.write_text("\n".join([*head, *(r.markdown() for r in self.rows)]) + "\n", "utf-8")

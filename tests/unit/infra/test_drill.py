@@ -85,6 +85,15 @@ def test_the_table_as_json(timeline: Timeline, tmp_path: Path) -> None:
     assert [(s["step"], s["state"]) for s in table["steps"]] == [("alert fired", "not run")]
 
 
+def test_the_table_for_a_page(timeline: Timeline, tmp_path: Path) -> None:
+    with timeline.step("look", 5) as step:
+        step.saw("a | b")
+    timeline.write_markdown(tmp_path / "table.md")
+    head, rule, row = (tmp_path / "table.md").read_text().splitlines()
+    assert row == "| 0.0 | look | held | a / b |"
+    assert head.count("|") == rule.count("|") == row.count("|") == 5
+
+
 def test_drifted_customers_are_accepted_by_the_contract() -> None:
     drifted = sample_customers(with_drift(CONTRACT, SCENARIOS), 50, 2, DRIFTED)
     assert not [c for c in drifted if canonical_row(c.row, CONTRACT).problems]
