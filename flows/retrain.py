@@ -5,7 +5,7 @@ What decides, and everything that survives a kill, is in ``fedchurn.loop.retrain
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from fedchurn.contract.load import load_contract
-from fedchurn.errors import PromotionRefused
+from fedchurn.errors import PromotionRefused, RetrainingError
 from fedchurn.loop.retraining.retrain import ask_by_hand, retrain_once
 from fedchurn.loop.retraining.site import RetrainSite, retrain_site
 from fedchurn.loop.retraining.trainer import ProcessTrainer, Trainer
+from fedchurn.retraining.checks import FAILED
 from fedchurn.settings import Settings
 from flows.deployed_training import (
     DeploymentTrainer,
@@ -127,10 +128,28 @@ def in_process(_: RetrainSite) -> Trainer:
 def retrain_now(
     site: RetrainSite, trainer: Callable[[RetrainSite], Trainer] = deployed_or_here
 ) -> dict[str, Any]:
-    """The steps of ``retrain``; see ``fedchurn.loop.retraining.retrain``."""
+    """The steps of ``retrain``; see ``fedchurn.loop.retraining.retrain``.
+
+    Raises:
+        RetrainingError: a training elsewhere came to no verdict; all that waited is decided.
+    """
     plain = site.settings.model_dump(mode="json")
     done = retrain_once(site, lambda: trainer(site), lambda alone: decide_waiting(plain, alone))
+    raise_failed(site.name, done.ran)
     return outcome(list(done.decided), list(done.ran))
+
+
+def raise_failed(contract: str, ran: Iterable[dict[str, Any]]) -> None:
+    """Raises ``RetrainingError`` where a training came to no verdict, for it must not look well."""
+    for story in ran:
+        end = story.get("outcome")
+        if end and end["outcome"] == FAILED:
+            raise RetrainingError(
+                f"the training came to no verdict: {end['summary']}",
+                where=f"train/{contract}, key {story['decision']['run_key']}",
+                next_step="production is as it was; mend the cause, then `fedchurn retrain` with"
+                " --reason, or wait for the next trigger",
+            )
 
 
 def outcome(decided: list[dict[str, Any]], ran: list[dict[str, Any]]) -> dict[str, Any]:

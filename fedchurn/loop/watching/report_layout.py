@@ -14,7 +14,7 @@ PAGE = """\
         --pale: #c3c9d1; --good: #1b6e3a; }
 * { box-sizing: border-box; }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: #fff;
-       max-width: 1120px; margin: 0 auto; padding: 24px; }
+       max-width: 1280px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 26px; margin: 0; }
 h2 { font-size: 18px; margin: 34px 0 8px; padding-top: 12px; border-top: 2px solid var(--ink); }
 p { margin: 6px 0; }
@@ -92,7 +92,7 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 <th class="text">Test: strongest part</th><th>Distance</th><th>Jensen-Shannon</th>
 <th>PSI</th><th>Wasserstein</th><th>Missing</th><th>p</th>
 <th>Adjusted p</th><th>Together p</th><th class="text">Because</th>
-<th class="text">Flags of {{ num_history }} windows</th></tr>
+<th class="text">Flags, {{ num_history }} newest</th></tr>
 {% for column in drift.columns %}
 <tr class="{{ column.verdict }}"><td>{{ column.column }}</td>
 <td class="text">{{ column.verdict | replace("_", " ") }}</td>
@@ -110,9 +110,12 @@ newest prediction. They are compared with {{ drift.num_reference_rows | count }}
 {% endfor %}
 </table></div>
 <p class="soft">Distance: largest gap of the two distribution functions for numbers, share of rows
-that would have to change their label otherwise. Missing: change of the missing share. Adjusted for
-{{ drift.columns | length }} columns (Benjamini-Hochberg). A flag (x) is this window's own warning,
-from an adjusted p of {{ drift.rule.warning_level | chance }} down. Drift is one window at most at
+that would have to change their label otherwise. Jensen-Shannon and PSI (population stability index)
+are other distances, Wasserstein is one in the column's unit; none of these three decides. Missing:
+change of the missing share. p: chance of such a window without drift; adjusted for
+{{ drift.columns | length }} columns (Benjamini-Hochberg); together: of the last windows as one. A
+flag (x) is this window's own warning, from an adjusted p of
+{{ drift.rule.warning_level | chance }} down. Drift is one window at most at
 {{ drift.rule.level | chance }}{% if drift.rule.num_windows > 1 %}, or the last
 {{ drift.rule.num_windows }} windows together at most at that, or {{ drift.rule.num_flagged }} flags
 in {{ drift.rule.num_windows }} windows{% endif %}.</p>

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from fedchurn.errors import TrackingError
+from fedchurn.errors import RetrainingError, TrackingError
 from fedchurn.loop.retraining.site import retrain_site
 from fedchurn.loop.retraining.stored_rows import TrainingData
 from fedchurn.loop.retraining.trainer import (
@@ -184,6 +184,19 @@ def test_nothing_is_ordered_of_a_platform_that_is_down(
     monkeypatch.setattr(retrain, "is_own_server", lambda: own)
     site = retrain_site(load_settings(assignments=[f"home={tmp_path}"]))
     assert retrain.deployed_or_here(site).place == place
+
+
+def test_a_retrain_whose_training_crashed_elsewhere_has_failed() -> None:
+    from flows.retrain import raise_failed
+
+    def told(outcome: str) -> dict[str, Any]:
+        end = {"outcome": outcome, "summary": "train-shop ended as Crashed: killed"}
+        return {"decision": {"run_key": "k1"}, "outcome": end}
+
+    raise_failed("shop", [told("refused"), {"decision": {"run_key": "k2"}}])
+    with pytest.raises(RetrainingError, match="train-shop ended as Crashed") as caught:
+        raise_failed("shop", [told("promoted"), told("failed")])
+    assert caught.value.where == "train/shop, key k1"
 
 
 def test_in_this_process_the_flows_outcome_is_told() -> None:
