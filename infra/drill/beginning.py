@@ -71,7 +71,7 @@ def begin(site: Site, timeline: Timeline, beside: Executor) -> Drill:
     platform.result()
     keys, port = make_keys(), processes.free_port()
     watchers = _watchers(site, timeline, keys, port)
-    with timeline.step("service up", 60, [site.log("service")]) as step:
+    with timeline.step("service up", 90, [site.log("service")]) as step:
         service = start_service(site, keys, port, {})
         await_service(service, step)
         step.check(service.all_serve(first_release), f"workers serve {service.workers()}")
@@ -89,11 +89,11 @@ def _platform_up(site: Site, timeline: Timeline, platform: Future[tuple[str, ...
 
 def _train_first(site: Site, timeline: Timeline) -> str:
     """A first model, as soon as the servers answer; the worker is not needed for it."""
-    with timeline.step("servers answer", 120) as step:
+    with timeline.step("servers answer", 180) as step:
         step.wait_for(site.servers_answer, "Prefect and MLflow answer")
         step.saw("Prefect server and MLflow server")
     options = [option for text in TRAINING for option in ("--set", text)]
-    with timeline.step("first model", 120, [site.log("first-model")]) as step:
+    with timeline.step("first model", 180, [site.log("first-model")]) as step:
         ended = site.commands.run(
             "first-model",
             [FEDCHURN, "train", "--contract", CONTRACT, *options, "--json"],
