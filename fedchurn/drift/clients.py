@@ -174,7 +174,8 @@ def label_column(num_negative: float, num_positive: float) -> ReferenceColumn:
 def _label_column(
     part: Mapping[str, Any], reference: DriftReference
 ) -> tuple[ReferenceColumn, ...]:
-    if "num_positive" not in part or not reference.num_rows:
+    taken = any(column.name == LABEL_COLUMN for column in reference.columns)
+    if taken or "num_positive" not in part or not reference.num_rows:
         return ()
     num_positive = float(part["num_positive"])
     known = float(part.get("num_effective_rows", reference.num_rows)) / reference.num_rows

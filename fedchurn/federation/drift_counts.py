@@ -120,8 +120,9 @@ def _histograms(
     weights = candidate_weights(request.arrays, spec, 0)
     probabilities = predict_probability(spec, weights, encoder.encode(rows.columns))
     found = reference.histograms_of(rows.columns, probabilities)
-    if np.any(rows.target >= 0):
-        label = label_column(0, 0)
+    label = label_column(0, 0)
+    # A column of the contract with this name is what its owner means by it.
+    if np.any(rows.target >= 0) and label.name not in found:
         codes = np.where(rows.target < 0, MISSING, rows.target).astype(np.int32)
         found[label.name] = label.histogram_of(codes)
     return found
@@ -153,7 +154,7 @@ def _noisy(
 def noisy_groups(reference: DriftReference) -> dict[str, NDArray[np.intp]]:
     """The wide cells of every column in the reference of all clients together, and of labels."""
     label = label_column(0, 0)
-    columns = {one.name: one for one in (*reference.columns, label)}
+    columns = {one.name: one for one in (label, *reference.columns)}
     return {name: wide_cells(column) for name, column in columns.items()}
 
 

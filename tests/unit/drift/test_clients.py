@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fedchurn.contract.schema import Contract
 from fedchurn.drift.clients import (
     ClientWindow,
     Extent,
     FederatedDrift,
     adjusted_by_client,
+    client_references,
     judge_clients,
     label_column,
 )
@@ -29,6 +31,7 @@ from fedchurn.drift.verdict import (
     Subject,
     Verdict,
 )
+from tests.unit.drift.references import CONTRACT, stored
 
 CLIENTS = ("a", "b", "c", "d", "e")
 EDGES = np.arange(0.0, 20.0)
@@ -230,3 +233,17 @@ def test_adjusting_never_lowers_a_p_value(p_values: dict[str, list[float]]) -> N
         assert all(
             p <= a * (1 + 1e-9) <= 1 + 1e-9 for p, a in zip(found, adjusted[client], strict=True)
         )
+
+
+def test_a_column_of_the_contract_called_churned_is_the_contracts() -> None:
+    content = stored({0: 250.0, 1: 250.0}, [300.0, 200.0, 0.0])
+    content["pooled"]["num_positive"] = 100.0
+    content["edges"][LABEL_COLUMN] = content["edges"]["Tenure"]
+    for part in (content["pooled"], *content["clients"].values()):
+        part["numbers"][LABEL_COLUMN] = part["numbers"]["Tenure"]
+    plain = CONTRACT.model_dump()
+    plain["columns"][LABEL_COLUMN] = plain["columns"]["Tenure"]
+    found = client_references(content, Contract.model_validate(plain))["a"]
+    assert [c.name for c in found.columns].count(LABEL_COLUMN) == 1
+    (column,) = (c for c in found.columns if c.name == LABEL_COLUMN)
+    assert column.subject is Subject.COVARIATE
