@@ -12,7 +12,7 @@ from benchmarks.drift.ours import check_all
 from benchmarks.drift.rates import matched_level
 from benchmarks.drift.stored import NONE, folder_name
 from benchmarks.serving.demands import Demand
-from fedchurn.drift.statistics import PARTS, Parts, Statistic
+from fedchurn.drift.comparing.statistics import PARTS, Parts, Statistic
 
 SIZE = (1000, 200)
 CLASSIC = ("ks", "chi_squared")

@@ -18,7 +18,7 @@ from benchmarks.drift.ours import Rows, check_stream
 from benchmarks.drift.references import make_reference
 from benchmarks.drift.stored import folder_name
 from benchmarks.serving.demands import Demand
-from fedchurn.drift.calibrate import Promise
+from fedchurn.drift.promise.calibrate import Promise
 from fedchurn.drift.verdict import Verdict
 
 CHECKS_PER_YEAR = Promise().checks_per_year

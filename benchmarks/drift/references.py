@@ -11,9 +11,9 @@ from benchmarks.drift.populations import as_columns
 from benchmarks.drift.stored import Meta
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.calibrate import Promise, calibrate
-from fedchurn.drift.dependence import fit_dependence
+from fedchurn.drift.promise.calibrate import Promise, calibrate
 from fedchurn.drift.reference import DriftReference, read_reference
+from fedchurn.drift.relation.dependence import fit_dependence
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics, client_statistics, pool_statistics
 from fedchurn.federation.dependence_messages import scored_columns

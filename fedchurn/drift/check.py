@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.adjustment import benjamini_hochberg
-from fedchurn.drift.deals import bounded, sequential_p_value, tail_bound
-from fedchurn.drift.effects import effects_between
-from fedchurn.drift.hidden_counts import likely_reference
+from fedchurn.drift.clients.hidden_counts import likely_reference
+from fedchurn.drift.comparing.adjustment import benjamini_hochberg
+from fedchurn.drift.comparing.deals import bounded, sequential_p_value, tail_bound
+from fedchurn.drift.comparing.effects import effects_between
+from fedchurn.drift.comparing.statistics import PARTS, Parts, chi_squared, exponent, group_cells
 from fedchurn.drift.histogram import Histogram, add_histograms
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
-from fedchurn.drift.statistics import PARTS, Parts, chi_squared, exponent, group_cells
 from fedchurn.drift.verdict import (
     ColumnDrift,
     ColumnTest,
@@ -87,7 +87,7 @@ def check_histograms(
 ) -> DriftVerdict:
     """Compare the histograms of a window with the reference, column by column.
 
-    A column has one p-value: of its strongest part (``fedchurn.drift.statistics``), by dealing rows
+    A column has one p-value: of its strongest part (``comparing.statistics``), by dealing rows
     anew. Benjamini-Hochberg then adjusts for the number of columns, and a column is called out only
     if its effect, too, is worth a word.
 

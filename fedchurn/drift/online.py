@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.deals import bounded
-from fedchurn.drift.effects import effects_between
+from fedchurn.drift.comparing.deals import bounded
+from fedchurn.drift.comparing.effects import effects_between
 from fedchurn.drift.histogram import Histogram, whole_numbers
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
 from fedchurn.drift.verdict import (

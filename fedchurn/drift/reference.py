@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import UNKNOWN, Columns
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.calibration import Calibration, read_calibration
-from fedchurn.drift.dependence import Dependence, read_dependence
 from fedchurn.drift.histogram import Histogram, whole_numbers
+from fedchurn.drift.promise.calibration import Calibration, read_calibration
+from fedchurn.drift.relation.dependence import Dependence, read_dependence
 from fedchurn.drift.verdict import (
     RELATION_COLUMN,
     SCORE_COLUMN,

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.dependence import (
+from fedchurn.drift.relation.dependence import (
     Dependence,
     DependenceSums,
     coordinate_names,
     fit_dependence,
 )
-from fedchurn.drift.normal_scores import TICKS_PER_UNIT, ScoredColumn
+from fedchurn.drift.relation.normal_scores import TICKS_PER_UNIT, ScoredColumn
 from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.dependence_messages import (
     dependence_from_arrays,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import features
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.dependence import DependenceSums
-from fedchurn.drift.normal_scores import ScoredColumn, scored_column
+from fedchurn.drift.relation.dependence import DependenceSums
+from fedchurn.drift.relation.normal_scores import ScoredColumn, scored_column
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics
 from fedchurn.errors import DataError

@@ -15,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.dependence import DependenceSums, coordinate_names, reconstruction_errors
-from fedchurn.drift.normal_scores import (
+from fedchurn.drift.relation.dependence import (
+    DependenceSums,
+    coordinate_names,
+    reconstruction_errors,
+)
+from fedchurn.drift.relation.normal_scores import (
     TICKS_PER_UNIT,
     ScoredColumn,
     cell_places,

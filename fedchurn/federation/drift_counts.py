@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from fedchurn.contract.columns import MISSING
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable
-from fedchurn.drift.clients import label_column
+from fedchurn.drift.clients.client_verdicts import label_column
+from fedchurn.drift.clients.noisy_counts import noisy_counts, wide_cells
+from fedchurn.drift.clients.suppression import suppressed_labels, suppressed_numbers
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.noisy_counts import noisy_counts, wide_cells
 from fedchurn.drift.reference import DriftReference, read_reference
-from fedchurn.drift.suppression import suppressed_labels, suppressed_numbers
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.errors import FederationError

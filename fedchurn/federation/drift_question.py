@@ -11,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.clients import (
+from fedchurn.drift.clients.client_verdicts import (
     ClientWindow,
     FederatedDrift,
     client_references,
     judge_clients,
 )
-from fedchurn.drift.hidden_counts import likely_window, told_pieces
+from fedchurn.drift.clients.hidden_counts import likely_window, told_pieces
+from fedchurn.drift.clients.noisy_counts import (
+    MAX_DEALS,
+    largest_noise,
+    noisy_p_value,
+    noisy_window,
+)
+from fedchurn.drift.clients.suppression import IntArray
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.noisy_counts import MAX_DEALS, largest_noise, noisy_p_value, noisy_window
 from fedchurn.drift.reference import DriftReference, ReferenceColumn, read_reference
-from fedchurn.drift.suppression import IntArray
 from fedchurn.drift.verdict import DriftRule, Subject
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.federation.checks import RoundPolicy, accept
@@ -72,7 +77,7 @@ def ask_about_drift(
     question: DriftQuestion,
     rule: DriftRule | None = None,
 ) -> FederatedDrift:
-    """Ask all clients and judge their answers; see ``fedchurn.drift.clients``.
+    """Ask all clients and judge their answers; see ``fedchurn.drift.clients.client_verdicts``.
 
     Raises:
         QuorumError: too few clients gave a usable answer.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from fedchurn.drift.label_sums import LabelSums
+from fedchurn.drift.performance.label_sums import LabelSums
 from fedchurn.errors import DataError, FederationError
 from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.exchange import Exchange, Reply, Request
@@ -56,7 +56,7 @@ class LabelAnswers:
 def ask_about_labels(
     exchange: Exchange, policy: RoundPolicy, release_id: str
 ) -> tuple[dict[str, LabelSums], dict[str, str]]:
-    """Sums by client for ``fedchurn.drift.decay.check_decay``, and why some are absent.
+    """Sums by client for ``fedchurn.drift.performance.decay.check_decay``, and why some are absent.
 
     Args:
         exchange: reaches the clients.

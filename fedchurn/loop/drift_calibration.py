@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.calibrate import Promise, calibrate
+from fedchurn.drift.promise.calibrate import Promise, calibrate
 from fedchurn.drift.reference import read_reference
 from fedchurn.settings import DriftSettings
 

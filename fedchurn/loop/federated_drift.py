@@ -22,7 +22,7 @@ from fedchurn.data.client_table import ClientTable, save_client_table
 from fedchurn.data.deal import deal_rows, silo_values
 from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable
-from fedchurn.drift.clients import MIN_CELL_ROWS
+from fedchurn.drift.clients.client_verdicts import MIN_CELL_ROWS
 from fedchurn.errors import IntegrityError
 from fedchurn.federation.drift_question import DriftQuestion, ask_about_drift
 from fedchurn.federation.engines import run_on_engine

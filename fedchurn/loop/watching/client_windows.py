@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedchurn.drift.clients import ClientWindow, FederatedDrift, client_references, judge_clients
+from fedchurn.drift.clients.client_verdicts import (
+    ClientWindow,
+    FederatedDrift,
+    client_references,
+    judge_clients,
+)
 from fedchurn.drift.verdict import Verdict
 from fedchurn.loop.watching.verdicts import WindowLine
 from fedchurn.loop.watching.window import Window

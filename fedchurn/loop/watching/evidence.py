@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedchurn.drift.clients import FederatedDrift
+from fedchurn.drift.clients.client_verdicts import FederatedDrift
 from fedchurn.drift.verdict import DriftVerdict, Verdict
 from fedchurn.loop.watching.client_windows import flags_by_client
 from fedchurn.loop.watching.performance import PERFORMANCE, verdict_by_labels

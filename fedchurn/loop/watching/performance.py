@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fedchurn.drift.decay import Decay
-from fedchurn.drift.estimated_performance import estimate_performance
-from fedchurn.drift.held_out import effective_fraction
+from fedchurn.drift.performance.decay import Decay
+from fedchurn.drift.performance.estimated_performance import estimate_performance
+from fedchurn.drift.performance.held_out import effective_fraction
 from fedchurn.drift.verdict import Verdict
 from fedchurn.errors import IntegrityError
 from fedchurn.loop.watching.performance_rules import decay_rule, performance_rule

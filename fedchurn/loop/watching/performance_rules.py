@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedchurn.drift.decay import DecayRule
+from fedchurn.drift.performance.decay import DecayRule
 from fedchurn.serving.feedback.performance_record import PerformanceRule
 from fedchurn.settings import FeedbackSettings, Settings
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from fedchurn.drift.calibration import Calibration
 from fedchurn.drift.histogram import Histogram
+from fedchurn.drift.promise.calibration import Calibration
 from fedchurn.drift.reference import DriftReference
 from fedchurn.drift.verdict import SCORE_COLUMN, ColumnDrift, DriftVerdict, Verdict
 from fedchurn.loop.watching.bars import Bar, bars_of

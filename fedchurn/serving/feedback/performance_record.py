@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedchurn.drift.decay import DecayRule, DecayVerdict, check_decay
-from fedchurn.drift.estimated_performance import (
+from fedchurn.drift.performance.decay import DecayRule, DecayVerdict, check_decay
+from fedchurn.drift.performance.estimated_performance import (
     EstimatedPerformance,
     EstimateRule,
     estimate_performance,
 )
-from fedchurn.drift.held_out import effective_fraction, held_out
-from fedchurn.drift.label_sums import LabelSums, add_label_sums, label_sums
+from fedchurn.drift.performance.held_out import effective_fraction, held_out
+from fedchurn.drift.performance.label_sums import LabelSums, add_label_sums, label_sums
 from fedchurn.errors import IntegrityError
 from fedchurn.release.load import Release
 from fedchurn.serving.feedback.customers import Customers, Scored, one_per_customer

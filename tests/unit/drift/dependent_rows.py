@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.dependence import Dependence, DependenceSums, fit_dependence
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.normal_scores import ScoredColumn, coordinates, places_of, scored_column
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
+from fedchurn.drift.relation.dependence import Dependence, DependenceSums, fit_dependence
+from fedchurn.drift.relation.normal_scores import (
+    ScoredColumn,
+    coordinates,
+    places_of,
+    scored_column,
+)
 from fedchurn.drift.verdict import ColumnTest, Subject
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fedchurn.drift.adjustment import benjamini_hochberg
+from fedchurn.drift.comparing.adjustment import benjamini_hochberg
 
 
 def test_by_hand() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.calibrate import Promise, calibrate
-from fedchurn.drift.calibration import Calibration, read_calibration
 from fedchurn.drift.check import EarlierWindow, check_rows
+from fedchurn.drift.promise.calibrate import Promise, calibrate
+from fedchurn.drift.promise.calibration import Calibration, read_calibration
+from fedchurn.drift.promise.resampling import ColumnNull
 from fedchurn.drift.reference import DriftReference
-from fedchurn.drift.resampling import ColumnNull
 from fedchurn.drift.verdict import Verdict
 from tests.unit.drift.references import reference, rows
 

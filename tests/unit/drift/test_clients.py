@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.clients import (
+from fedchurn.drift.clients.client_verdicts import (
     ClientWindow,
     Extent,
     FederatedDrift,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedchurn.drift.deals import MAX_BATCH_DEALS, sequential_p_value
-from fedchurn.drift.statistics import chi_squared, ks_distance
+from fedchurn.drift.comparing.deals import MAX_BATCH_DEALS, sequential_p_value
+from fedchurn.drift.comparing.statistics import chi_squared, ks_distance
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.drift.decay import (
+from fedchurn.drift.performance.decay import (
     Decay,
     DecayRule,
     DecayVerdict,
@@ -18,8 +18,8 @@ from fedchurn.drift.decay import (
     hanley_mcneil,
     wilson,
 )
-from fedchurn.drift.held_out import HeldOut, effective_fraction, held_out
-from fedchurn.drift.label_sums import LabelSums, label_sums
+from fedchurn.drift.performance.held_out import HeldOut, effective_fraction, held_out
+from fedchurn.drift.performance.label_sums import LabelSums, label_sums
 
 GOOD = HeldOut(1000, 300, 1.0, 0.9, 0.85, 0.95, 0.08, 0.03)
 CARD = {"num_rows": 1000, "num_positive": 300, "accuracy": 0.9, "f1": 0.85, "roc_auc": 0.95}

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.dependence import (
+from fedchurn.drift.relation.dependence import (
     DependenceSums,
     coordinate_names,
     fit_dependence,
     read_dependence,
 )
-from fedchurn.drift.latent_correlation import positive_definite
+from fedchurn.drift.relation.latent_correlation import positive_definite
 from tests.unit.drift.dependent_rows import (
     EDGES,
     correlations,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from fedchurn.drift.effects import (
+from fedchurn.drift.comparing.effects import (
     effects_between,
     jensen_shannon_distance,
     population_stability_index,

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedchurn.drift.estimated_performance import (
+from fedchurn.drift.performance.estimated_performance import (
     EstimatedPerformance,
     EstimateRule,
     estimate_performance,
     isotonic,
 )
-from fedchurn.drift.label_sums import label_sums
+from fedchurn.drift.performance.label_sums import label_sums
 from fedchurn.errors import DataError, IntegrityError
 
 # Two cells: of 100 customers below .5 10 churn, of 100 above 80 do.

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.drift.hidden_counts import likely_reference, likely_window
+from fedchurn.drift.clients.hidden_counts import likely_reference, likely_window
+from fedchurn.drift.clients.suppression import suppressed_labels, suppressed_numbers
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import ReferenceColumn
-from fedchurn.drift.suppression import suppressed_labels, suppressed_numbers
 from fedchurn.drift.verdict import ColumnTest, Subject
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.drift.label_sums import LabelSums, add_label_sums, label_sums
+from fedchurn.drift.performance.label_sums import LabelSums, add_label_sums, label_sums
 from fedchurn.errors import DataError
 from fedchurn.evaluation.metrics import calibration_error, roc_auc
 from fedchurn.evaluation.sums import score_sums

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.noisy_counts import (
+from fedchurn.drift.clients.noisy_counts import (
     NUM_GROUPS,
     geometric_noise,
     noisy_counts,
@@ -18,8 +17,9 @@ from fedchurn.drift.noisy_counts import (
     noisy_window,
     wide_cells,
 )
+from fedchurn.drift.clients.suppression import BELOW
+from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import ReferenceColumn
-from fedchurn.drift.suppression import BELOW
 from fedchurn.drift.verdict import ColumnTest, Subject
 
 EPSILON = 0.5

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from fedchurn.contract.columns import MISSING, UNKNOWN
-from fedchurn.drift.normal_scores import (
+from fedchurn.drift.relation.normal_scores import (
     cell_places,
     coordinates,
     inverse_normal,

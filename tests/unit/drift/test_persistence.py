@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.drift.persistence import at_least, chance_of_alarm, needed_chance
+from fedchurn.drift.promise.persistence import at_least, chance_of_alarm, needed_chance
 
 
 def test_two_of_three_by_hand() -> None:

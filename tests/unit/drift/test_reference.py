@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.dependence import DependenceSums, fit_dependence
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import ReferenceColumn, read_reference
+from fedchurn.drift.relation.dependence import DependenceSums, fit_dependence
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN, ColumnTest, Subject
 from fedchurn.errors import IntegrityError
 from tests.unit.drift import dependent_rows

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fedchurn.drift.deals import tail_bound
-from fedchurn.drift.statistics import (
+from fedchurn.drift.comparing.deals import tail_bound
+from fedchurn.drift.comparing.statistics import (
     MAX_CELLS,
     PARTS,
     chi_squared,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedchurn.drift.suppression import BELOW, JOINED, suppressed_labels, suppressed_numbers
+from fedchurn.drift.clients.suppression import BELOW, JOINED, suppressed_labels, suppressed_numbers
 
 Suppress = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
 CELLS = st.lists(st.integers(0, 30), min_size=2, max_size=40)

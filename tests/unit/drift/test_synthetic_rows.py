@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedchurn.contract.columns import Columns
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
-from fedchurn.drift.synthetic_rows import SyntheticRows, sample_cells
+from fedchurn.drift.relation.synthetic_rows import SyntheticRows, sample_cells
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN, ColumnTest, Subject
 from tests.unit.drift.dependent_rows import dependence, labels, normal_pairs, reference
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fedchurn.contract.columns import MISSING, Columns
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import TEST, TRAIN, ClientTable
-from fedchurn.drift.dependence import DependenceSums
-from fedchurn.drift.normal_scores import ScoredColumn
+from fedchurn.drift.relation.dependence import DependenceSums
+from fedchurn.drift.relation.normal_scores import ScoredColumn
 from fedchurn.encoding.statistics import Statistics, client_statistics, pool_statistics
 from fedchurn.errors import QuorumError
 from fedchurn.federation.checks import RoundPolicy

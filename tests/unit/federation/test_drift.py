@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedchurn.drift.clients import Extent, FederatedDrift
+from fedchurn.drift.clients.client_verdicts import Extent, FederatedDrift
 from fedchurn.drift.verdict import DriftRule, Subject, Verdict
 from fedchurn.errors import QuorumError
 from fedchurn.federation.checks import RoundPolicy

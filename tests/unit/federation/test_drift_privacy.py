@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fedchurn.data.client_table import ClientTable
 from fedchurn.data.sources import RawTable
-from fedchurn.drift.suppression import BELOW, JOINED
+from fedchurn.drift.clients.suppression import BELOW, JOINED
 from fedchurn.errors import FederationError
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import Reply, Request

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedchurn.drift.decay import Decay, DecayRule, check_decay
-from fedchurn.drift.held_out import HeldOut
-from fedchurn.drift.label_sums import LabelSums, add_label_sums, label_sums
+from fedchurn.drift.performance.decay import Decay, DecayRule, check_decay
+from fedchurn.drift.performance.held_out import HeldOut
+from fedchurn.drift.performance.label_sums import LabelSums, add_label_sums, label_sums
 from fedchurn.errors import DataError, QuorumError
 from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.direct_exchange import DirectExchange

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.decay import Decay
+from fedchurn.drift.performance.decay import Decay
 from fedchurn.errors import ReleaseError
 from fedchurn.serving.feedback.performance_file import (
     maturity_days,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedchurn.drift.calibration import CalibratedWindow, Calibration
+from fedchurn.drift.promise.calibration import CalibratedWindow, Calibration
 from fedchurn.errors import BusyError, IntegrityError, ReleaseError, WatchError
 from fedchurn.loop.one_run import one_run
 from fedchurn.loop.watching import runner

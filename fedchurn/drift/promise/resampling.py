@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.deals import bounded
+from fedchurn.drift.comparing.deals import bounded
+from fedchurn.drift.comparing.statistics import PARTS, group_cells
 from fedchurn.drift.reference import DriftReference, ReferenceColumn
-from fedchurn.drift.statistics import PARTS, group_cells
-from fedchurn.drift.synthetic_rows import sample_cells
+from fedchurn.drift.relation.synthetic_rows import sample_cells
 from fedchurn.drift.verdict import Subject
 
 FloatArray = NDArray[np.float64]
 
 _MAX_RATIO = 20  # a reference of more windows is as good as one of infinitely many
 _BLOCK_ROWS = 1000  # resampled windows at a time
-_TIE = 1e-9  # as in ``fedchurn.drift.deals``
+_TIE = 1e-9  # as in ``fedchurn.drift.comparing.deals``
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ColumnNull:
     @property
     def p_values(self) -> FloatArray:
         """Mid-p-value of each window among all, (w,), 0-1: ties count half, as they do in a check
-        (``fedchurn.drift.deals``), or a check would flag more than was counted here."""
+        (``fedchurn.drift.comparing.deals``), or a check would flag more than was counted here."""
         ordered = np.sort(self.largest)
         below = np.searchsorted(ordered, self.largest - _TIE, side="left")
         not_above = np.searchsorted(ordered, self.largest + _TIE, side="right")
@@ -157,7 +157,7 @@ def _dealt_apart(
 
 
 def strongest_part(column: ReferenceColumn, windows: FloatArray, both: FloatArray) -> FloatArray:
-    """The strongest part of each window, (w,); see ``fedchurn.drift.statistics``."""
+    """The strongest part of each window, (w,); see ``fedchurn.drift.comparing.statistics``."""
     parts = PARTS[column.test](windows, both)
     largest: FloatArray = np.max(list(parts.values()), axis=0)
     return largest

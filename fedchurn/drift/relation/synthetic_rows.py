@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.dependence import Dependence
-from fedchurn.drift.normal_scores import cell_shares, inverse_normal, thresholds
+from fedchurn.drift.relation.dependence import Dependence
+from fedchurn.drift.relation.normal_scores import cell_shares, inverse_normal, thresholds
 from fedchurn.drift.verdict import RELATION_COLUMN
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fedchurn.drift.clients.suppression import BELOW, JOINED, IntArray
 from fedchurn.drift.histogram import Histogram, whole_numbers
 from fedchurn.drift.reference import ReferenceColumn
-from fedchurn.drift.suppression import BELOW, JOINED, IntArray
 
 FloatArray = NDArray[np.float64]
 

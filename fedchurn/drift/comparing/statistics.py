@@ -2,7 +2,7 @@
 
 Every part is large when window and reference differ, and is brought to about minus the logarithm of
 its own p-value: a statistic that is standard normal under no drift becomes z^2 / 2. So a column is
-judged by its strongest part, and dealing rows anew (``fedchurn.drift.deals``) turns that maximum
+judged by its strongest part, and dealing rows anew (``deals``) turns that maximum
 into one p-value; looking with two eyes costs little and is paid for exactly.
 
     ks           numbers: largest difference D of the distribution functions; 2 D^2 n m / (n + m)

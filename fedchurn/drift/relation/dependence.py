@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
-from fedchurn.drift.latent_correlation import (
+from fedchurn.drift.relation.latent_correlation import (
     hermite_coefficients,
     latent_correlations,
     score_correlations,
 )
-from fedchurn.drift.normal_scores import (
+from fedchurn.drift.relation.normal_scores import (
     TICKS_PER_UNIT,
     ScoredColumn,
     coordinates,

@@ -22,8 +22,8 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from fedchurn.drift.held_out import HeldOut
-from fedchurn.drift.label_sums import LabelSums
+from fedchurn.drift.performance.held_out import HeldOut
+from fedchurn.drift.performance.label_sums import LabelSums
 
 _MAX_TOLD = 3
 METRICS = ("accuracy", "roc_auc", "brier")

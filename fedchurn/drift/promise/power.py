@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.calibration import SmallestShift
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.persistence import needed_chance
+from fedchurn.drift.promise.calibration import SmallestShift
+from fedchurn.drift.promise.persistence import needed_chance
+from fedchurn.drift.promise.resampling import ColumnNull, strongest_part
 from fedchurn.drift.reference import ReferenceColumn
-from fedchurn.drift.resampling import ColumnNull, strongest_part
 
 FloatArray = NDArray[np.float64]
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.contract.schema import Contract
-from fedchurn.drift.adjustment import benjamini_hochberg
 from fedchurn.drift.check import Compared, compare, judge
-from fedchurn.drift.effects import effects_between
-from fedchurn.drift.hidden_counts import in_pieces, likely_reference
+from fedchurn.drift.clients.hidden_counts import in_pieces, likely_reference
+from fedchurn.drift.comparing.adjustment import benjamini_hochberg
+from fedchurn.drift.comparing.effects import effects_between
 from fedchurn.drift.histogram import Histogram
 from fedchurn.drift.reference import DriftReference, ReferenceColumn, read_reference
 from fedchurn.drift.verdict import (

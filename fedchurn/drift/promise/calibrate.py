@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.adjustment import benjamini_hochberg_rows
-from fedchurn.drift.calibration import CalibratedWindow, Calibration
-from fedchurn.drift.persistence import chance_of_alarm
-from fedchurn.drift.power import smallest_shifts
+from fedchurn.drift.comparing.adjustment import benjamini_hochberg_rows
+from fedchurn.drift.promise.calibration import CalibratedWindow, Calibration
+from fedchurn.drift.promise.persistence import chance_of_alarm
+from fedchurn.drift.promise.power import smallest_shifts
+from fedchurn.drift.promise.resampling import resample
 from fedchurn.drift.reference import DriftReference
-from fedchurn.drift.resampling import resample
 
 FloatArray = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ monotone by pooling adjacent violators (isotonic regression, Ayer et al. 1955).
 
 Assumption: the relation between score and churn is what it was on held-out rows. So it sees that
 rows have moved to where the model is less sure, and cannot see that churn itself has changed
-(concept drift): only labels can (``fedchurn.drift.decay``). It warns and never says decay.
+(concept drift): only labels can (``decay``). It warns and never says decay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fedchurn.drift.label_sums import histogram_auc
+from fedchurn.drift.performance.label_sums import histogram_auc
 from fedchurn.errors import DataError, IntegrityError
 
 Cells = NDArray[np.float64]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.normal_scores import thresholds
+from fedchurn.drift.relation.normal_scores import thresholds
 
 FloatArray = NDArray[np.float64]
 

@@ -16,11 +16,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.drift.deals import bounded
+from fedchurn.drift.clients.suppression import BELOW, IntArray
+from fedchurn.drift.comparing.deals import bounded
+from fedchurn.drift.comparing.statistics import PARTS
 from fedchurn.drift.histogram import Histogram, whole_numbers
 from fedchurn.drift.reference import ReferenceColumn
-from fedchurn.drift.statistics import PARTS
-from fedchurn.drift.suppression import BELOW, IntArray
 
 FloatArray = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fedchurn.drift.comparing.statistics import ks_distance, total_variation
 from fedchurn.drift.histogram import Histogram
-from fedchurn.drift.statistics import ks_distance, total_variation
 from fedchurn.drift.verdict import ColumnTest, Effects
 
 FloatArray = NDArray[np.float64]

@@ -77,7 +77,7 @@ def sequential_p_value(
 
 def tail_bound(exponent: float) -> float:
     """Bound on the chance of a window with this exponent (0-1, never 0); see
-    ``fedchurn.drift.statistics.exponent``."""
+    ``fedchurn.drift.comparing.statistics.exponent``."""
     return min(1.0, max(_TAIL_FACTOR * math.exp(-min(exponent, 680.0)), 1e-300))
 
 
