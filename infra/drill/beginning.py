@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
+from fedchurn.errors import FedchurnError
 from infra import processes
 from infra.drill.monitoring import Watchers, start_watchers
 from infra.drill.prefect_runs import PrefectRuns
@@ -83,7 +84,11 @@ def begin(site: Site, timeline: Timeline, beside: Executor) -> Drill:
 
 def _platform_up(site: Site, timeline: Timeline, platform: Future[tuple[str, ...]]) -> None:
     with timeline.step("platform up", 240) as step:
-        names = platform.result(step.remaining_seconds)
+        try:
+            names = platform.result(step.remaining_seconds)
+        except FedchurnError:
+            site.commands.close()  # the servers are gone, so nobody trains on
+            raise
         step.saw(f"{', '.join(names)} healthy; Prefect at {site.settings.prefect_url}")
 
 
@@ -99,8 +104,8 @@ def _train_first(site: Site, timeline: Timeline) -> str:
             [FEDCHURN, "train", "--contract", CONTRACT, *options, "--json"],
             timeout_seconds=step.remaining_seconds,
         )
+        step.check(ended.code == 0, f"exit code {ended.code}")
         told = ended.last_object
-        step.check(ended.code == 0, f"exit code {ended.code}: {told}")
         step.check(told["outcome"] == "promoted", f"outcome {told['outcome']}")
         release_id = str(told["release_id"])
         auc = told["metrics"]["roc_auc"]

@@ -63,7 +63,8 @@ class Row:
         )
 
     def markdown(self) -> str:
-        cells = (f"{self.ended_seconds:.1f}", self.step, self.state.value, self.seen)
+        first_line = self.seen.partition("\n")[0]
+        cells = (f"{self.ended_seconds:.1f}", self.step, self.state.value, first_line)
         return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
