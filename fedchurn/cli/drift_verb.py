@@ -30,6 +30,8 @@ def check_drift_verb(
         tell_window(window)
     if not found["windows"]:
         print(found["summary"])
+    if found["outcome"] == "drift":
+        print("A trigger waits; `fedchurn retrain` decides about it.")
     return found
 
 

@@ -31,6 +31,8 @@ FloatArray = NDArray[np.float64]
 Window = TypeVar("Window")
 Flags = Sequence[Collection[str]]  # columns that windows flagged, oldest window first
 
+# Of this window alone: the last windows together say nothing of today where it looks calm.
+_LEANING = 0.2
 _RANK = (Verdict.TOO_FEW_ROWS, Verdict.NONE, Verdict.WARNING, Verdict.DRIFT)
 
 
@@ -229,7 +231,9 @@ def judge(
     num_flagged = flagged + sum(name in window for window in flags)
     reasons = {
         "one_window": _is_called_out(compared, p_value, rule.level, rule),
-        "together": together is not None and _is_called_out(*together, rule.level, rule),
+        "together": together is not None
+        and compared.p_value <= _LEANING
+        and _is_called_out(*together, rule.level, rule),
         "k_of_n": flagged and bool(flags) and num_flagged >= rule.num_flagged,
     }
     because = tuple(reason for reason, holds in reasons.items() if holds)

@@ -46,7 +46,8 @@ class DriftRule:
     holds (``because``), again with an effect worth a word:
 
     - ``one_window``: the adjusted p-value is at most ``level``;
-    - ``together``: that of the last ``num_windows`` windows taken as one is at most ``level``;
+    - ``together``: that of the last ``num_windows`` windows taken as one is at most ``level``, and
+      this window leans that way (its own p-value, not adjusted, is at most 0.2);
     - ``k_of_n``: it was flagged in ``num_flagged`` of the last ``num_windows`` windows, this one
       included.
 

@@ -229,6 +229,14 @@ def test_slow_drift_adds_up_in_the_last_windows_together() -> None:
     assert tenure.together_p_value < tenure.adjusted_p_value
 
 
+def test_a_calm_window_after_a_landslide_is_no_drift() -> None:
+    known, landslide = reference(EVEN, DEVICES), rows([3] * 100, [0] * 60 + [1] * 30 + [2] * 10)
+    found = _by_name(check_rows(known, STILL, earlier=[_earlier(landslide)]))["Tenure"]
+    assert found.together_p_value is not None
+    assert found.together_p_value < 1e-3
+    assert (found.verdict, found.because) == (Verdict.NONE, ())
+
+
 def test_a_window_of_the_past_that_drifted_does_not_alarm_by_flags_alone() -> None:
     known = reference(EVEN, DEVICES)
     flags = [_earlier(STILL, "Tenure"), _earlier(STILL, "Tenure")]
