@@ -37,13 +37,13 @@ QUICK = Amount(100, 40, 8, 10, 8, 6)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say by the exit code whether every demand holds."""
+    """Measure, print, and say by the exit code whether every demand holds (not asked of --quick)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=default_folder())
     parser.add_argument("--contracts", nargs="+", choices=FILES, default=list(FILES))
     parser.add_argument("--parts", nargs="+", choices=(*ON_STREAMS, *ONCE))
     parser.add_argument("--quick", action="store_true", help="few windows, to see that it works")
-    parser.add_argument("--slow-checks", type=int, default=1000, help="of Evidently and NannyML")
+    parser.add_argument("--slow-checks", type=int, default=200, help="of Evidently and NannyML")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args(arguments)
     apply_quiet_environment(os.environ)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record["once"] = _once(wanted, options, Path(folder), broken)
     if options.json:
         print(json.dumps({**record, "broken": broken}))
-    return int(bool(broken))
+    return int(bool(broken) and not options.quick)
 
 
 def _on_streams(
@@ -71,7 +71,7 @@ def _on_streams(
     population = read_population(name, options.data_dir)
     write_windows(population, folder / name, QUICK if options.quick else Amount())
     slow = min(options.slow_checks, 20) if options.quick else options.slow_checks
-    counts = Counts(slow_most=slow, slow_most_shifted=min(slow, 5 if options.quick else 50))
+    counts = Counts(slow_most=slow, slow_most_shifted=min(slow, 5 if options.quick else 20))
     material = Material(population, read_windows(folder / name), folder / "peers", counts)
     found = {}
     for part, module in ON_STREAMS.items():

@@ -37,7 +37,7 @@ def measure(material: Material, num_streams: int | None = None) -> dict[str, Any
             found = _operate(material, streams, size, per_year)
             rows.append({"promise": title, "size": folder_name(size), **found})
         if len(np.unique(material.population.customers)) < 0.9 * len(material.population.customers):
-            size = material.windows.meta.sizes[-1]
+            size = (5630, 1000)
             copies = _copies(material, size, num_streams)
             found = _operate(material, copies, size, per_year)
             rows.append({"promise": title, "size": f"copies_{size[1]}", **found})

@@ -19,7 +19,7 @@ from benchmarks.drift.populations import FILES, Population, default_folder, read
 from benchmarks.drift.shifts import shift_rows
 from benchmarks.drift.stored import NONE, Meta, folder_name, write_meta
 
-SIZES = ((100, 50), (1000, 200), (5630, 1000))
+SIZES = ((100, 50), (1000, 200), (5630, 1000), (5630, 50))
 
 
 @dataclass(frozen=True)
