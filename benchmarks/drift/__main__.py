@@ -37,7 +37,7 @@ QUICK = Amount(100, 40, 8, 10, 8, 6)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say by the exit code whether every demand holds (not asked of --quick)."""
+    """Measure, print, and say by the exit code whether every demand holds (unless quick)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=default_folder())
     parser.add_argument("--contracts", nargs="+", choices=FILES, default=list(FILES))
