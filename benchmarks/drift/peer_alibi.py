@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from alibi_detect.cd import TabularDrift
 from alibi_detect.utils.statstest import fdr
 
 from benchmarks.drift.stored import NONE, Check, Meta, StoredWindows, folder_name, read_windows
+from benchmarks.drift.timing import best_seconds
 
 LEVEL = 0.05  # its default
 FILLS = {"median": "gaps as median", "below": "gaps below all"}
@@ -105,17 +105,19 @@ def filled(
 def _speed(windows: StoredWindows, repetitions: int) -> dict[str, Any]:
     """Seconds of filling, construction and prediction, and of prediction alone."""
     check = next(windows.checks(windows.meta.sizes[0]))
-    whole, alone = [], []
-    for _ in range(repetitions):
-        begun = time.perf_counter()
+
+    def whole() -> None:
         reference, window = filled(check.reference, check.window, windows.meta, "median")
-        ready = detector(reference, windows.meta)
-        constructed = time.perf_counter()
-        ready.predict(window)
-        ended = time.perf_counter()
-        whole.append(ended - begun)
-        alone.append(ended - constructed)
-    return {"seconds": {"construct and predict": whole, "predict alone": alone}}
+        detector(reference, windows.meta).predict(window)
+
+    reference, window = filled(check.reference, check.window, windows.meta, "median")
+    ready = detector(reference, windows.meta)
+    return {
+        "seconds": {
+            "construct and predict": best_seconds(whole, repetitions),
+            "predict alone": best_seconds(lambda: ready.predict(window), repetitions),
+        }
+    }
 
 
 if __name__ == "__main__":

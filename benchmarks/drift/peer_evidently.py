@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from evidently import DataDefinition, Dataset, Report, __version__
 from evidently.presets import DataDriftPreset
 
 from benchmarks.drift.stored import Meta, StoredWindows, folder_name, read_windows
+from benchmarks.drift.timing import best_seconds
 
 ANY, HALF = "any column", "dataset drift (half of the columns)"
 
@@ -79,12 +79,11 @@ def _speed(windows: StoredWindows, repetitions: int) -> dict[str, Any]:
     """Seconds of a report, made and read, from two data sets that are there."""
     check = next(windows.checks(windows.meta.sizes[0]))
     sides = [_dataset(rows, windows.meta) for rows in (check.window, check.reference)]
-    seconds = []
-    for _ in range(repetitions):
-        begun = time.perf_counter()
+
+    def job() -> None:
         Report([DataDriftPreset()]).run(*sides).dict()
-        seconds.append(time.perf_counter() - begun)
-    return {"seconds": {"preset": seconds}}
+
+    return {"seconds": {"preset": best_seconds(job, repetitions)}}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.drift.stored import Meta, StoredWindows, folder_name, read_windows
+from benchmarks.drift.timing import best_seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,15 +78,17 @@ def _speed(windows: StoredWindows, repetitions: int) -> dict[str, Any]:
     """Seconds of fitting and calculating, and of calculating alone, from frames that are there."""
     check = next(windows.checks(windows.meta.sizes[0]))
     reference, window = (frame_of(r, windows.meta) for r in (check.reference, check.window))
-    whole, alone = [], []
-    for _ in range(repetitions):
-        begun = time.perf_counter()
-        fitted = _calculator(windows.meta, len(window)).fit(reference)
-        ready = time.perf_counter()
-        fitted.calculate(window).to_df()
-        whole.append(time.perf_counter() - begun)
-        alone.append(time.perf_counter() - ready)
-    return {"seconds": {"fit and calculate": whole, "calculate alone": alone}}
+
+    def whole() -> None:
+        _calculator(windows.meta, len(window)).fit(reference).calculate(window).to_df()
+
+    fitted = _calculator(windows.meta, len(window)).fit(reference)
+    return {
+        "seconds": {
+            "fit and calculate": best_seconds(whole, repetitions),
+            "calculate alone": best_seconds(lambda: fitted.calculate(window).to_df(), repetitions),
+        }
+    }
 
 
 if __name__ == "__main__":
