@@ -34,6 +34,11 @@ class Accepted:
     absences: dict[str, str]
     quarantined: dict[str, str]
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Whose answers are in the usable replies, sorted."""
+        return tuple(sorted(client for reply in self.replies for client in reply.clients))
+
 
 def accept(
     replies: Sequence[Reply],
@@ -62,17 +67,22 @@ def accept(
     if norm is not None:
         quarantined.update(_wild_norms(usable, norm, policy.max_norm_ratio))
         usable = [r for r in usable if r.client not in quarantined]
-    needed = max(1, int(np.ceil(policy.quorum_fraction * len(replies))))
-    if len(usable) < needed:
+    num_asked, num_usable = _num_clients(replies), _num_clients(usable)
+    needed = max(1, int(np.ceil(policy.quorum_fraction * num_asked)))
+    if num_usable < needed:
         reasons = {**absences, **quarantined}
         told = "; ".join(f"{client}: {reason}" for client, reason in sorted(reasons.items()))
         raise QuorumError(
-            f"{len(usable)} of {len(replies)} clients gave a usable answer, {needed} are needed"
+            f"{num_usable} of {num_asked} clients gave a usable answer, {needed} are needed"
             f" ({told})",
             where=what,
             next_step="mend the named clients, or lower federation.quorum_fraction",
         )
     return Accepted(tuple(usable), absences, quarantined)
+
+
+def _num_clients(replies: Sequence[Reply]) -> int:
+    return sum(len(reply.clients) for reply in replies)
 
 
 def _not_finite(reply: Reply) -> str:

@@ -50,7 +50,7 @@ class DirectExchange:
         if handler is None:
             return not_connected(client)
         begun = self._clock()
-        reply = answer(client, handler, own_copy(request))
+        reply = answer(client, handler, own_copy(request.for_client(client)))
         if self._clock() - begun > timeout_seconds:
             return no_answer(client, timeout_seconds)
         return reply

@@ -7,7 +7,7 @@ the tests' direct exchange implement ``Exchange`` and pass the same suite.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Scalar = str | int | float | bool
+
+TOGETHER = "clients together"  # who answers when only a sum over clients is known
 
 
 @dataclass(frozen=True)
@@ -27,29 +29,52 @@ class Request:
         round_num: 1-based round; 0 before training.
         arrays: named arrays, for example the global weights.
         config: settings of the task; records travel as JSON text.
+        own_arrays: per client, arrays that only this client is sent, beside ``arrays``.
     """
 
     task: str
     round_num: int
     arrays: Arrays = field(default_factory=dict)
     config: Mapping[str, Scalar] = field(default_factory=dict)
+    own_arrays: Mapping[str, Arrays] = field(default_factory=dict)
+
+    def for_client(self, client: str) -> Request:
+        """What this client is sent; others' arrays are not in it."""
+        arrays = {**self.arrays, **self.own_arrays.get(client, {})}
+        return replace(self, arrays=arrays, own_arrays={})
+
+    def num_bytes_for(self, client: str) -> int:
+        """Bytes of the arrays that this client is sent."""
+        return num_bytes(self.arrays) + num_bytes(self.own_arrays.get(client, {}))
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One client's answer: sums and updates, never rows.
+    """One client's answer, or the sum of several: sums and updates, never rows.
 
     Attributes:
         client: the client's name.
         arrays: named arrays.
         numbers: named scalars, for example ``num_rows``.
         error: why there is no answer; empty when there is one.
+        members: clients whose answers this one is the sum of, sorted; empty for one client's own.
     """
 
     client: str
     arrays: Arrays = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    members: tuple[str, ...] = ()
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Whose answers these are."""
+        return self.members or (self.client,)
+
+
+def num_bytes(arrays: Arrays) -> int:
+    """Bytes of named arrays, without names and envelopes."""
+    return sum(array.nbytes for array in arrays.values())
 
 
 class Exchange(Protocol):

@@ -165,9 +165,13 @@ class GridExchange:
         if not nodes:
             return {}
         packed = packed_arrays(request.arrays)
+        own = {
+            node: packed_arrays(request.own_arrays.get(self._names.get(node, ""), {}))
+            for node in nodes
+        }
         messages = [
             Message(
-                request_content(request, packed),
+                request_content(request, {**packed, **own[node]}),
                 dst_node_id=node,
                 message_type=message_type(request.task),
                 ttl=timeout_seconds,
