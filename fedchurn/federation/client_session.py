@@ -21,6 +21,7 @@ from fedchurn.federation.dependence_messages import dependence_to_arrays, scored
 from fedchurn.federation.dependence_sums import dependence_sums, held_out_sums
 from fedchurn.federation.drift_counts import DriftCounts
 from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.join_facts import ClientValidation, Membership
 from fedchurn.federation.model_messages import (
     candidate_weights,
     prefixed,
@@ -45,9 +46,16 @@ class ClientSession:
         table: the client's rows, already split.
         contract: the contract that the rows obey.
         min_cell_rows: the client's own floor of k, which a server can raise but not lower.
+        validation: what its validation found, told to a server that holds no rows.
     """
 
-    def __init__(self, table: ClientTable, contract: Contract, min_cell_rows: int = 1) -> None:
+    def __init__(
+        self,
+        table: ClientTable,
+        contract: Contract,
+        min_cell_rows: int = 1,
+        validation: ClientValidation | None = None,
+    ) -> None:
         self._table = table
         self._contract = contract
         self._min_cell_rows = min_cell_rows
@@ -62,15 +70,18 @@ class ClientSession:
             "dependence": self._dependence,
             "held_out": self._held_out,
             "drift": self._drift,
+            "join": self._join,
         }
+        self._membership = Membership(table, contract, validation)
         self._drift_counts = DriftCounts(table, contract)
 
     def handle(self, request: Request) -> Reply:
         """The reply to one request.
 
         Raises:
-            FederationError: the task is unknown.
+            FederationError: the task is unknown, or the request is meant for other rows.
         """
+        request = self._membership.admit(request)
         task = self._tasks.get(request.task)
         if task is None:
             raise FederationError(
@@ -206,6 +217,9 @@ class ClientSession:
         )
         arrays = prefixed(score_sums(test.target, scores[1]).to_arrays(), 1)
         return self._reply(arrays, {**comparison.to_numbers(), "num_rows": test.num_rows})
+
+    def _join(self, request: Request) -> Reply:
+        return self._membership.reply(self._floor(request))
 
     def _drift(self, request: Request) -> Reply:
         return self._drift_counts.reply(request, self._floor(request))
