@@ -107,12 +107,8 @@ def local_epochs(
         SettingsError: the weights do not fit the spec, or there is nothing to train.
     """
     check_weights(spec, weights)
-    _check_rows(spec, inputs, target, client)
-    if settings.freeze_linear and not spec.hidden:
-        raise SettingsError(
-            "the linear path is frozen and there is no network to train",
-            next_step="give the model hidden layers, or freeze_linear=False",
-        )
+    check_rows(spec, inputs, target, client)
+    check_trainable(spec, settings)
     training = Training.start(
         spec,
         weights,
@@ -152,9 +148,19 @@ def _chunks(
         yield Chunk.of(spec, inputs[rows], target[rows], batch_size, generator)
 
 
-def _check_rows(
+def check_trainable(spec: ModelSpec, settings: EpochSettings) -> None:
+    """Raise ``SettingsError`` if the settings leave nothing of the model to train."""
+    if settings.freeze_linear and not spec.hidden:
+        raise SettingsError(
+            "the linear path is frozen and there is no network to train",
+            next_step="give the model hidden layers, or freeze_linear=False",
+        )
+
+
+def check_rows(
     spec: ModelSpec, inputs: NDArray[np.float32], target: NDArray[np.integer], client: str
 ) -> None:
+    """Raise ``FederationError``, naming the client, unless its rows can be trained on."""
     if not len(target):
         raise FederationError(
             "no training rows", where=f"client {client!r}", next_step="leave this client out"

@@ -156,7 +156,7 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
     """One trace per spec, optimizer, batch size and frozen part; rates are arguments."""
     import tensorflow as tf
 
-    update = _adam if optimizer == "adam" else _sgd
+    update = OPTIMIZER_STEPS[optimizer]
 
     def run_batches(
         state: Any,
@@ -237,3 +237,7 @@ def _sgd(state: Any, gradients: list[Tensor], learning_rate: Tensor) -> Any:
     weights, means, squares, num_steps = state
     weights = [w - learning_rate * g for w, g in zip(weights, gradients, strict=True)]
     return weights, means, squares, num_steps + 1.0
+
+
+OPTIMIZER_STEPS: dict[str, Callable[..., Any]] = {"adam": _adam, "sgd": _sgd}
+"""Name -> (weights, means, squares, number of steps), gradients, rate -> the same four, moved."""
