@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable, read_table
 from fedchurn.data.split import check_no_leak, split_table
 from fedchurn.errors import SourceError
+from fedchurn.federation.join_facts import Part, parts_of
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.quality.copies import copy_groups, group_keys
 from fedchurn.quality.gate import Validated, validate_client
 from fedchurn.quality.html import quality_page
-from fedchurn.quality.report import raise_if_failed
+from fedchurn.quality.report import QualityReport, raise_if_failed
 from fedchurn.settings import Settings
 from fedchurn.settings_files import config_folder
 
@@ -144,7 +145,8 @@ def validate_stage(settings: Settings, contract: Contract) -> StageResult:
 
     Returns:
         ``clients`` (file per client), ``rows_in``, ``rows_used``, ``rows_quarantined``,
-        ``rows_dropped_duplicates``, ``is_sample``, ``data_digests`` and the usual stage facts.
+        ``rows_dropped_duplicates``, ``is_sample``, ``data_digests``, ``parts`` (size and digest of
+        every split by client) and the usual stage facts.
 
     Raises:
         ValidationFailed: an error-level check failed; the message is the table of failures, and
@@ -183,18 +185,19 @@ def _validate(
     folder: Path, tables: Sequence[RawTable], settings: Settings, contract: Contract
 ) -> StageResult:
     validated = validate_clients(tables, settings, contract)
-    _write_reports(settings.home.resolve() / "reports", contract, validated)
+    write_reports(settings.home.resolve() / "reports", contract, validated)
     raise_if_failed([v.report for v in validated])
     split = [split_client(v.table, settings, contract) for v in validated]
     check_clients(split, settings)
     files = _write_clients(folder, split)
     _write_quarantine(folder, validated)
-    _write_reports(folder, contract, validated)
+    write_reports(folder, contract, validated)
     reports = [v.report for v in validated]
     return {
         "clients": files,
         "data_digests": {table.client: table.digest() for table in split},
         "split_digests": {table.client: split_digest(table) for table in split},
+        "parts": {table.client: part_facts(parts_of(table)) for table in split},
         "is_sample": any(table.is_sample for table in tables),
         "sources": sorted({table.source for table in tables}),
         "source_sha256": sorted({table.sha256 for table in tables}),
@@ -212,10 +215,18 @@ def _validate(
             }
             for r in reports
         },
-        "warnings": [
-            f"{r.client}: {f.column} {f.rule}: {f.detail}" for r in reports for f in r.failures()
-        ],
+        "warnings": [f"{r.client}: {warning}" for r in reports for warning in warnings_of(r)],
     }
+
+
+def part_facts(parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+    """Size and digest of a client's rows by split, JSON-ready."""
+    return {name: part.model_dump() for name, part in parts.items()}
+
+
+def warnings_of(report: QualityReport) -> list[str]:
+    """Failed checks of one client in words."""
+    return [f"{f.column} {f.rule}: {f.detail}" for f in report.failures()]
 
 
 def split_client(table: ClientTable, settings: Settings, contract: Contract) -> ClientTable:
@@ -254,7 +265,8 @@ def _write_clients(folder: Path, tables: Sequence[ClientTable]) -> dict[str, str
     return files
 
 
-def _write_reports(folder: Path, contract: Contract, validated: Sequence[Validated]) -> None:
+def write_reports(folder: Path, contract: Contract, validated: Sequence[Validated]) -> None:
+    """The quality page of clients, in a folder that is made when it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     page = quality_page([v.report for v in validated])
     (folder / f"quality-{contract.contract}.html").write_text(page, encoding="utf-8")
