@@ -18,10 +18,11 @@ from benchmarks.rounds_job import (
     client_rows,
     first_weights,
 )
+from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.flower_grid import run_in_process
 from fedchurn.federation.flower_settings import apply_flower_settings
-from fedchurn.federation.flower_strategies import aggregate
+from fedchurn.federation.updates import flat, unflat
 from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
 from fedchurn.learning.spec import Weights
 
@@ -62,11 +63,14 @@ def train(flower_home: Path) -> tuple[Weights, list[float]]:
         for round_num in range(1, NUM_ROUNDS + 1):
             arrays = dict(zip(NAMES, weights, strict=True))
             replies = exchange.ask(Request("local_epochs", round_num, arrays))
+            before = flat(weights)
             updates = [
-                (r.client, [r.arrays[n] for n in NAMES], int(r.numbers["num_rows"]))
+                ClientUpdate(
+                    r.client, flat([r.arrays[n] for n in NAMES]) - before, r.numbers["num_rows"]
+                )
                 for r in replies
             ]
-            weights, _ = aggregate("fedavg", weights, updates, {}, {})
+            weights = unflat(SPEC, aggregate("fedavg", before, updates, {}, {})[0])
             ticks.append(time.perf_counter())
 
     numbers = range(len(CLIENT_ROWS))

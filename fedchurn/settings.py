@@ -17,6 +17,8 @@ from fedchurn.learning.recipe import Recipe
 from fedchurn.registry.policy import PromotionPolicy
 from fedchurn.retraining.policy import RetrainPolicy
 
+SIMULATED_CLIENTS = 20  # from so many on, clients dealt by chance are trained together
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,14 +78,17 @@ class FederationSettings(_Record):
     """How clients are reached, and when a round counts.
 
     Attributes:
-        engine: ``inprocess`` or ``ray`` (Flower's simulation).
+        engine: ``inprocess``; ``simulation`` (many simulated clients in one compiled step); ``ray``
+            (Flower's simulation); ``superlink`` (clients on hosts of their own); ``auto`` takes
+            ``simulation`` where one table is dealt to 20 clients or more by chance, and
+            ``inprocess`` elsewhere.
         quorum_fraction: share of clients whose usable answer a round needs (0-1).
         deadline_seconds: how long a question waits for answers.
         max_norm_ratio: an update this many times the median norm is refused.
         min_cell_rows: smallest number of rows behind a reported count (k).
     """
 
-    engine: Literal["inprocess", "ray"] = "inprocess"
+    engine: Literal["auto", "inprocess", "simulation", "ray", "superlink"] = "auto"
     quorum_fraction: float = Field(default=1.0, gt=0, le=1)
     deadline_seconds: float = Field(default=600.0, gt=0)
     max_norm_ratio: float = Field(default=50.0, gt=1)
@@ -227,6 +232,15 @@ class Settings(_Record):
     drift: DriftSettings = DriftSettings()
     retraining: RetrainPolicy = RetrainPolicy()
     feedback: FeedbackSettings = FeedbackSettings()
+
+    @property
+    def engine(self) -> str:
+        """The federation's engine, ``auto`` resolved."""
+        if self.federation.engine != "auto":
+            return self.federation.engine
+        simulated = self.data.scheme != "silo" and not self.data.clients
+        many = self.data.num_clients >= SIMULATED_CLIENTS
+        return "simulation" if simulated and many else "inprocess"
 
     @property
     def tracking_uri(self) -> str:

@@ -33,8 +33,17 @@ class Algorithm(Protocol):
     def start(self) -> RoundState:
         """The state before round 1."""
 
+    def cohort(self, state: RoundState, clients: Sequence[str]) -> tuple[str, ...] | None:
+        """Who is asked in the next round, of all clients; None asks everybody."""
+
+    def panel(self, clients: Sequence[str]) -> tuple[str, ...] | None:
+        """Who evaluates, in all rounds alike; None asks everybody."""
+
     def request(self, state: RoundState) -> Request:
         """What clients are asked to compute in the next round."""
+
+    def problem(self, state: RoundState, reply: Reply) -> str:
+        """Why a reply cannot be used, whatever others sent; empty when it can."""
 
     def update_norm(self, state: RoundState, reply: Reply) -> float:
         """Size of one reply's update per row, to find wild ones."""

@@ -19,11 +19,13 @@ class RoundPolicy:
         quorum_fraction: share of all clients (0-1) whose usable replies a round needs.
         deadline_seconds: how long a question waits for answers.
         max_norm_ratio: an update whose norm per row exceeds this many times the median is refused.
+        summed: replies are sums over clients, whose own updates are never seen.
     """
 
     quorum_fraction: float = 1.0
     deadline_seconds: float = 600.0
     max_norm_ratio: float = 50.0
+    summed: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def accept(
     *,
     what: str,
     norm: Callable[[Reply], float] | None = None,
+    problem: Callable[[Reply], str] | None = None,
     finite: bool = True,
 ) -> Accepted:
     """Usable replies; see ``RoundPolicy``.
@@ -55,6 +58,7 @@ def accept(
         policy: the limits.
         what: the question in words, for messages, for example ``round 3, training``.
         norm: size of a reply's update per row; None skips the norm check.
+        problem: why a reply cannot be used by itself, for example its shape; empty when it can.
         finite: refuse replies that hold NaN or infinity.
 
     Raises:
@@ -63,6 +67,8 @@ def accept(
     absences = {r.client: r.error for r in replies if r.error}
     answered = [r for r in replies if not r.error]
     quarantined = {r.client: why for r in answered if finite and (why := _not_finite(r))}
+    if problem is not None:
+        quarantined.update({r.client: why for r in answered if (why := problem(r))})
     usable = [r for r in answered if r.client not in quarantined]
     if norm is not None:
         quarantined.update(_wild_norms(usable, norm, policy.max_norm_ratio))

@@ -17,6 +17,7 @@ from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.statistics import client_statistics, statistics_to_arrays
 from fedchurn.errors import FederationError, nearest
 from fedchurn.evaluation.sums import score_sums
+from fedchurn.federation.client_update import UpdateRules
 from fedchurn.federation.dependence_messages import dependence_to_arrays, scored_columns_of
 from fedchurn.federation.dependence_sums import dependence_sums, held_out_sums
 from fedchurn.federation.drift_counts import DriftCounts
@@ -26,9 +27,9 @@ from fedchurn.federation.model_messages import (
     candidate_weights,
     prefixed,
     spec_from,
-    weights_to_arrays,
 )
 from fedchurn.federation.newton_sums import newton_sums, without_rare_inputs
+from fedchurn.federation.trained_reply import update_reply
 from fedchurn.learning.spec import predict_probability
 
 SPLITS = {
@@ -147,9 +148,11 @@ class ClientSession:
         from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
 
         config = request.config
-        update = local_epochs(
-            spec_from(config),
-            candidate_weights(request.arrays, spec_from(config), 0),
+        spec = spec_from(config)
+        before = candidate_weights(request.arrays, spec, 0)
+        trained = local_epochs(
+            spec,
+            before,
             self._inputs(str(config["encoder"]), "train"),
             self._part("train").target,
             EpochSettings(**json.loads(str(config["epochs"]))),
@@ -157,8 +160,8 @@ class ClientSession:
             round_num=request.round_num,
             client=self._table.client,
         )
-        numbers = {"num_rows": update.num_rows, "loss": update.loss, "accuracy": update.accuracy}
-        return self._reply(weights_to_arrays(spec_from(config), [update.weights]), numbers)
+        rules = UpdateRules.from_json(str(config["update"]))
+        return update_reply(self._table.client, before, trained, rules)
 
     def _evaluate(self, request: Request) -> Reply:
         split = str(request.config["split"])

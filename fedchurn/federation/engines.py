@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fedchurn.contract.schema import Contract
-from fedchurn.data.client_table import load_client_table
+from fedchurn.data.client_table import ClientTable, load_client_table
 from fedchurn.errors import SettingsError, nearest
 from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.exchange import Exchange
+from fedchurn.federation.exchange import ClientHandler, Exchange
+from fedchurn.settings import Settings
 
 if TYPE_CHECKING:
     from flwr.app import Context
 
 T = TypeVar("T")
-
-ENGINES = ("inprocess", "ray")
+Drive = Callable[[Exchange, "Context | None"], None]
+MakeHandler = Callable[[ClientTable], ClientHandler]
 
 
 def run_on_engine(
-    engine: str,
-    client_files: dict[str, Path],
+    settings: Settings,
+    client_files: Mapping[str, Path],
     contract: Contract,
-    home: Path,
     drive: Callable[[Exchange], T],
 ) -> T:
     """What ``drive`` returns, given an exchange that reaches all clients.
 
-    The same Flower apps run on every engine, so equal seeds give equal weights.
+    The same Flower apps run on ``inprocess``, ``ray`` and ``superlink``, so equal seeds give equal
+    weights; ``simulation`` differs from them by rounding (float32).
 
     Args:
-        engine: ``inprocess`` or ``ray``.
-        client_files: per client the file of its rows.
+        settings: engine, and where clients are; Flower writes under home.
+        client_files: per client the file of its rows; not used by ``superlink``, whose clients have
+            their own.
         contract: the contract that the rows obey.
-        home: folder for what Flower writes.
         drive: asks the clients.
 
     Raises:
@@ -46,30 +47,56 @@ def run_on_engine(
     """
     from fedchurn.federation.flower_settings import apply_flower_settings
 
-    apply_flower_settings(os.environ, home / "flower")
+    run = ENGINES.get(settings.engine)
+    if run is None:
+        raise SettingsError(
+            f"unknown engine {settings.engine!r}",
+            where="federation.engine",
+            next_step=nearest(settings.engine, ENGINES),
+        )
+    apply_flower_settings(os.environ, settings.home / "flower")
+    _quiet_flower()
     results: list[T] = []
 
-    def keep(exchange: Exchange, _context: Context) -> None:
+    def keep(exchange: Exchange, _context: Context | None) -> None:
         results.append(drive(exchange))
 
-    if engine == "inprocess":
-        from fedchurn.federation.flower_grid import run_in_process
-
-        _quiet_flower()
-        tables = {client: load_client_table(path) for client, path in client_files.items()}
-        run_in_process(keep, {c: ClientSession(table, contract) for c, table in tables.items()})
-    elif engine == "ray":
-        from fedchurn.federation.flower_ray import run_in_ray
-
-        _quiet_flower()
-        run_in_ray(keep, client_files, partial(ClientSession, contract=contract))
-    else:
-        raise SettingsError(
-            f"unknown engine {engine!r}",
-            where="federation.engine",
-            next_step=nearest(engine, ENGINES),
-        )
+    run(settings, client_files, partial(client_handler, settings=settings, contract=contract), keep)
     return results[0]
+
+
+def client_handler(table: ClientTable, settings: Settings, contract: Contract) -> ClientHandler:  # noqa: ARG001
+    """What answers for a client in engines that have its rows here."""
+    return ClientSession(table, contract)
+
+
+def _inprocess(
+    settings: Settings,  # noqa: ARG001
+    client_files: Mapping[str, Path],
+    make_handler: MakeHandler,
+    drive: Drive,
+) -> None:
+    from fedchurn.federation.flower_grid import run_in_process
+
+    tables = {client: load_client_table(path) for client, path in client_files.items()}
+    run_in_process(drive, {client: make_handler(table) for client, table in tables.items()})
+
+
+def _ray(
+    settings: Settings,  # noqa: ARG001
+    client_files: Mapping[str, Path],
+    make_handler: MakeHandler,
+    drive: Drive,
+) -> None:
+    from fedchurn.federation.flower_ray import run_in_ray
+
+    run_in_ray(drive, client_files, make_handler)
+
+
+ENGINES: Mapping[str, Callable[[Settings, Mapping[str, Path], MakeHandler, Drive], None]] = {
+    "inprocess": _inprocess,
+    "ray": _ray,
+}
 
 
 def _quiet_flower() -> None:

@@ -85,6 +85,23 @@ class Newton:
             },
         )
 
+    def cohort(self, state: RoundState, clients: Sequence[str]) -> None:  # noqa: ARG002
+        return None
+
+    def panel(self, clients: Sequence[str]) -> None:  # noqa: ARG002
+        return None
+
+    def problem(self, state: RoundState, reply: Reply) -> str:
+        shape = np.shape(state.memory["newton.weights"])
+        shapes = {"loss": shape[:1], "gradient": shape, "hessian": (*shape, shape[1])}
+        for name, expected in shapes.items():
+            sent = reply.arrays.get(f"newton.{name}")
+            if sent is None or sent.shape != expected:
+                told = "is missing" if sent is None else f"has shape {sent.shape}"
+                return f"newton.{name} {told}, expected {expected}"
+        num_rows = reply.numbers.get("num_rows", 0.0)
+        return "" if num_rows > 0 else f"summed over {num_rows:g} rows"
+
     def update_norm(self, state: RoundState, reply: Reply) -> float:  # noqa: ARG002
         gradient = np.asarray(reply.arrays["newton.gradient"], dtype=np.float64)
         return float(np.linalg.norm(gradient) / max(reply.numbers["num_rows"], 1.0))
@@ -155,7 +172,7 @@ def _added(replies: Sequence[Reply], name: str) -> FloatArray:
 
 def _roster_number(replies: Sequence[Reply]) -> int:
     """A number that is equal for equal sets of clients."""
-    names = "\0".join(sorted(reply.client for reply in replies))
+    names = "\0".join(sorted(client for reply in replies for client in reply.clients))
     return int.from_bytes(hashlib.sha256(names.encode()).digest()[:8], "little")
 
 

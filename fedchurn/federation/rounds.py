@@ -1,11 +1,12 @@
 """One federated round, and the loop over rounds.
 
-``play_round`` is a function of the state and the clients' answers; it reads no clock, no file and
-no randomness. ``play_rounds`` is the only loop.
+``play_round`` is a function of the state and the clients' answers; it reads no file and draws no
+randomness, and the clock that it is given only measures. ``play_rounds`` is the only loop.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,12 +16,14 @@ from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithm import Algorithm
 from fedchurn.federation.checks import Accepted, RoundPolicy, accept
-from fedchurn.federation.exchange import Arrays, Exchange, Reply, Request
+from fedchurn.federation.exchange import Exchange, Reply, Request, num_bytes
 from fedchurn.federation.scoring import Evaluated, evaluate
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.spec import Weights
 
 OnRound = Callable[[RoundRecord, RoundState], None]
+Clock = Callable[[], float]
+"""Seconds, monotonic."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class StopRule:
         min_gain: gain below which a round does not count as better.
         average_within: candidates whose metric is within this share of the best one's are averaged;
             0 takes the best alone.
+        evaluate_every: rounds between evaluations; the last round is always evaluated.
+        keep_last: the model that was evaluated last is kept, whatever the metric says.
     """
 
     num_rounds: int
@@ -42,6 +47,12 @@ class StopRule:
     metric: str = "log_loss"
     min_gain: float = 0.0
     average_within: float = 0.0
+    evaluate_every: int = 1
+    keep_last: bool = False
+
+    def evaluates(self, round_num: int) -> bool:
+        """Whether a round is evaluated."""
+        return round_num % self.evaluate_every == 0 or round_num >= self.num_rounds
 
 
 def play_rounds(
@@ -50,20 +61,31 @@ def play_rounds(
     policy: RoundPolicy,
     stop: StopRule,
     on_round: OnRound,
-) -> tuple[RoundState, tuple[RoundRecord, ...]]:
+    *,
+    state: RoundState | None = None,
+    clock: Clock = time.monotonic,
+) -> RoundState:
     """Rounds until the stop rule ends them; ``on_round`` sees each record as it is made.
 
+    Args:
+        algorithm: what to ask and what to make of it.
+        exchange: reaches the clients.
+        policy: quorum, deadline and norm limits.
+        stop: when to end.
+        on_round: called with every record and the state after it, round 0 included.
+        state: where an earlier call got to, to go on from there; None starts anew.
+        clock: measures the phases.
+
     Returns:
-        The last state, whose ``best`` is the model to keep, and all records, round 0 included.
+        The last state, whose ``best`` is the model to keep.
     """
-    state, record = evaluate_start(algorithm, exchange, policy, stop)
-    records = [record]
-    on_round(record, state)
-    while state.round_num < stop.num_rounds and not _stale(state, stop):
-        state, record = play_round(state, algorithm, exchange, policy, stop)
-        records.append(record)
+    if state is None:
+        state, record = evaluate_start(algorithm, exchange, policy, stop, clock=clock)
         on_round(record, state)
-    return state, tuple(records)
+    while state.round_num < stop.num_rounds and not _stale(state, stop):
+        state, record = play_round(state, algorithm, exchange, policy, stop, clock=clock)
+        on_round(record, state)
+    return state
 
 
 def _stale(state: RoundState, stop: StopRule) -> bool:
@@ -71,11 +93,16 @@ def _stale(state: RoundState, stop: StopRule) -> bool:
 
 
 def evaluate_start(
-    algorithm: Algorithm, exchange: Exchange, policy: RoundPolicy, stop: StopRule
+    algorithm: Algorithm,
+    exchange: Exchange,
+    policy: RoundPolicy,
+    stop: StopRule,
+    *,
+    clock: Clock = time.monotonic,
 ) -> tuple[RoundState, RoundRecord]:
     """The state before round 1, evaluated: a round that makes things worse is never kept."""
-    state = algorithm.start()
-    return _concluded(state, algorithm, exchange, policy, stop, _nothing_trained(algorithm))
+    state, record = algorithm.start(), _nothing_trained(algorithm)
+    return _concluded(state, algorithm, exchange, policy, stop, record, clock)
 
 
 def _nothing_trained(algorithm: Algorithm) -> RoundRecord:
@@ -88,31 +115,47 @@ def play_round(
     exchange: Exchange,
     policy: RoundPolicy,
     stop: StopRule,
+    *,
+    clock: Clock = time.monotonic,
 ) -> tuple[RoundState, RoundRecord]:
     """One round: ask, check, combine, evaluate.
 
     Raises:
         QuorumError: too few usable answers; the state is unchanged.
     """
-    moved, record = train_round(state, algorithm, exchange, policy)
-    return _concluded(moved, algorithm, exchange, policy, stop, record)
+    moved, record = train_round(state, algorithm, exchange, policy, clock=clock)
+    if not stop.evaluates(moved.round_num):
+        return moved, record
+    return _concluded(moved, algorithm, exchange, policy, stop, record, clock)
 
 
 def train_round(
-    state: RoundState, algorithm: Algorithm, exchange: Exchange, policy: RoundPolicy
+    state: RoundState,
+    algorithm: Algorithm,
+    exchange: Exchange,
+    policy: RoundPolicy,
+    *,
+    clock: Clock = time.monotonic,
 ) -> tuple[RoundState, RoundRecord]:
     """The training half of a round, without evaluation; see ``play_round``."""
     request = algorithm.request(state)
-    replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
+    cohort = algorithm.cohort(state, exchange.clients())
+    ticks = [clock()]
+    replies = exchange.ask(request, cohort, timeout_seconds=policy.deadline_seconds)
+    ticks.append(clock())
     accepted = accept(
         replies,
         policy,
         what=f"round {request.round_num}, training",
         norm=lambda reply: algorithm.update_norm(state, reply),
+        problem=lambda reply: algorithm.problem(state, reply),
     )
     candidates, memory = algorithm.step(state, accepted.replies)
+    ticks.append(clock())
     moved = replace(state, round_num=state.round_num + 1, candidates=candidates, memory=memory)
-    return moved, _trained(state, algorithm, request, replies, accepted)
+    record = _trained(state, algorithm, request, replies, accepted)
+    seconds = {"train": ticks[1] - ticks[0], "combine": ticks[2] - ticks[1]}
+    return moved, replace(record, seconds=seconds, cohort=cohort or ())
 
 
 def _trained(
@@ -123,16 +166,20 @@ def _trained(
     accepted: Accepted,
 ) -> RoundRecord:
     per_client = {r.client: algorithm.client_numbers(state, r) for r in accepted.replies}
+    up = {reply.client: num_bytes(reply.arrays) for reply in replies}
+    down = {client: request.num_bytes_for(client) for r in replies for client in r.clients}
     return RoundRecord(
         round_num=request.round_num,
         strategy=algorithm.strategy,
-        participants=tuple(r.client for r in accepted.replies),
+        participants=accepted.clients,
         absences=accepted.absences,
         quarantined=accepted.quarantined,
         train=_weighted_means(per_client),
         per_client=per_client,
-        bytes_up=sum(_num_bytes(r.arrays) for r in replies),
-        bytes_down=_num_bytes(request.arrays) * len(replies),
+        bytes_up=sum(up.values()),
+        bytes_down=sum(down.values()),
+        client_bytes_up=up,
+        client_bytes_down=down,
     )
 
 
@@ -146,10 +193,6 @@ def _weighted_means(per_client: Mapping[str, Mapping[str, float]]) -> dict[str, 
     return {"num_rows": total, **means}
 
 
-def _num_bytes(arrays: Arrays) -> int:
-    return sum(array.nbytes for array in arrays.values())
-
-
 def _concluded(
     state: RoundState,
     algorithm: Algorithm,
@@ -157,8 +200,11 @@ def _concluded(
     policy: RoundPolicy,
     stop: StopRule,
     record: RoundRecord,
+    clock: Clock,
 ) -> tuple[RoundState, RoundRecord]:
-    asked = _Evaluation(algorithm, exchange, policy, state.round_num)
+    begun = clock()
+    panel = algorithm.panel(exchange.clients())
+    asked = _Evaluation(algorithm, exchange, policy, state.round_num, panel)
     each = asked.on("validation", state.candidates)
     losses = [_loss(add_sums(by_client.values()), stop.metric) for by_client in each.sums]
     near = _near(losses, stop.average_within)
@@ -172,7 +218,7 @@ def _concluded(
         tuple(state.candidates[number] for number in near),
         tuple(sorted(sums)),
     )
-    is_best = _is_better(found, state.best, stop.min_gain)
+    is_best = stop.keep_last or _is_better(found, state.best, stop.min_gain)
     comparable = state.best is None or found.clients == state.best.clients
     train = asked.on("train", (weights,)).sums[0]
     finished = replace(
@@ -183,6 +229,7 @@ def _concluded(
         candidates=near,
         is_best=is_best,
         absences={**_in_evaluation(each.absences), **record.absences},
+        seconds={**record.seconds, "evaluate": clock() - begun},
     )
     best = found if is_best else state.best
     stale = 0 if is_best else state.stale_rounds + comparable
@@ -226,6 +273,7 @@ class _Evaluation:
     exchange: Exchange
     policy: RoundPolicy
     round_num: int
+    clients: tuple[str, ...] | None
 
     def on(self, split: str, candidates: Sequence[Weights]) -> Evaluated:
         return evaluate(
@@ -236,6 +284,7 @@ class _Evaluation:
             self.algorithm.encoder_json,
             split,
             round_num=self.round_num,
+            clients=self.clients,
         )
 
 

@@ -30,6 +30,7 @@ def evaluate(
     split: str,
     *,
     round_num: int = 0,
+    clients: Sequence[str] | None = None,
 ) -> Evaluated:
     """Score sums per candidate and client on one split.
 
@@ -41,6 +42,7 @@ def evaluate(
         encoder_json: the encoder.
         split: ``train``, ``validation`` or ``test``.
         round_num: the round that asks.
+        clients: who is asked; all by default.
 
     Raises:
         QuorumError: too few clients answered.
@@ -56,7 +58,7 @@ def evaluate(
             "num_candidates": len(candidates),
         },
     )
-    replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
+    replies = exchange.ask(request, clients, timeout_seconds=policy.deadline_seconds)
     accepted = accept(replies, policy, what=f"round {round_num}, evaluation on {split} rows")
     sums = tuple(
         {

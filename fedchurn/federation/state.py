@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -85,8 +85,12 @@ class RoundRecord:
         per_client: numbers per client, training and validation.
         candidates: which candidates were best and are averaged.
         is_best: whether the round improved on all before it.
-        bytes_up: bytes of arrays that clients sent.
-        bytes_down: bytes of arrays that were sent to clients.
+        bytes_up: bytes of arrays that clients sent for training.
+        bytes_down: bytes of arrays that were sent to clients for training.
+        client_bytes_up, client_bytes_down: the same per client.
+        seconds: wall time per phase: ``train`` (ask and wait), ``combine``, ``evaluate``.
+        cohort: who was asked to train, if not everybody.
+        notes: numbers of the strategy, for example a clip norm or an epsilon so far.
     """
 
     round_num: int
@@ -101,7 +105,22 @@ class RoundRecord:
     is_best: bool = False
     bytes_up: int = 0
     bytes_down: int = 0
+    client_bytes_up: Mapping[str, int] = field(default_factory=dict)
+    client_bytes_down: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    cohort: tuple[str, ...] = ()
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> RoundRecord:
+        """The record behind ``to_dict``, as JSON keeps it; names of later versions are left out."""
+        values: dict[str, Any] = {
+            one.name: stored[one.name] for one in fields(cls) if one.name in stored
+        }
+        tuples = ("participants", "candidates", "cohort")
+        values.update({name: tuple(values[name]) for name in tuples if name in values})
+        return cls(**values)

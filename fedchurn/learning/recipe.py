@@ -51,7 +51,7 @@ class NewtonPhase(_Record):
 
 
 class LocalPhase(_Record):
-    """Rounds of local epochs, combined by one of Flower's strategies.
+    """Rounds of local epochs, combined by a strategy (``federation.aggregation.strategies``).
 
     Attributes:
         hidden: layers of the network.
@@ -60,15 +60,38 @@ class LocalPhase(_Record):
         frozen_linear: keep the linear path as it is and train the network only.
         optimizer: ``adam`` or ``sgd``, on the client.
         client_learning_rate: its learning rate.
-        server_learning_rate: step of the server strategy; None is the strategy's own default (1 for
-            FedAvg and FedProx, Flower's for FedAdam and FedYogi).
+        server_learning_rate: step of the server; None is the strategy's own default (0.1 for
+            FedAdam, 0.01 for FedYogi, else 1).
+        server_momentum: of ``fedavgm`` (0-1).
+        trim_fraction: share of clients (0-0.5) that ``trimmed_mean`` leaves out at either end.
+        num_byzantine: how many clients ``krum`` takes to be hostile.
+        clip_norm: longest update that counts, in the L2 norm; ``norm_clipping`` without it takes
+            the median length of the round's updates.
         proximal_mu: FedProx penalty on the distance from the global model.
         batch_size: rows per step.
         num_epochs: passes over the client's rows per round.
+        clients_per_round: clients drawn to train in each round; None asks all.
+        evaluation_clients: clients drawn once to evaluate every round; None asks all.
+        evaluate_every: rounds between evaluations; the last round is always evaluated.
+        keep: the model that is kept: of the ``best`` round on validation rows, or of the ``last``.
+        weighting: what an update counts in the mean: ``rows`` or ``clients`` (all alike).
+        compression: of updates on their way up: ``fp16`` (2 bytes a number) or ``top_k``.
+        keep_fraction: share of the numbers (0-1) that ``top_k`` sends.
         min_gain: gain of the metric below which a round is not better.
     """
 
-    strategy: Literal["fedavg", "fedprox", "fedadam", "fedyogi"]
+    strategy: Literal[
+        "fedavg",
+        "fedprox",
+        "scaffold",
+        "fedavgm",
+        "fedadam",
+        "fedyogi",
+        "trimmed_mean",
+        "median",
+        "krum",
+        "norm_clipping",
+    ]
     num_rounds: int = Field(default=20, ge=1)
     patience_rounds: int | None = Field(default=None, ge=1)
     metric: Literal["log_loss", "brier", "roc_auc"] = "log_loss"
@@ -78,9 +101,20 @@ class LocalPhase(_Record):
     optimizer: Literal["adam", "sgd"] = "adam"
     client_learning_rate: float = Field(default=0.01, gt=0)
     server_learning_rate: float | None = Field(default=None, gt=0)
+    server_momentum: float | None = Field(default=None, ge=0, lt=1)
+    trim_fraction: float | None = Field(default=None, ge=0, lt=0.5)
+    num_byzantine: int | None = Field(default=None, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)
     proximal_mu: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=8, ge=1)
     num_epochs: int = Field(default=1, ge=1)
+    clients_per_round: int | None = Field(default=None, ge=1)
+    evaluation_clients: int | None = Field(default=None, ge=1)
+    evaluate_every: int = Field(default=1, ge=1)
+    keep: Literal["best", "last"] = "best"
+    weighting: Literal["rows", "clients"] = "rows"
+    compression: Literal["none", "fp16", "top_k"] = "none"
+    keep_fraction: float = Field(default=0.1, gt=0, le=1)
     min_gain: float = Field(default=0.0, ge=0)
 
 

@@ -15,6 +15,7 @@ from fedchurn.data.split import fold_tables
 from fedchurn.evaluation.comparison import MetricValues
 from fedchurn.loop.evaluate import evaluate_run
 from fedchurn.loop.federate import federate
+from fedchurn.loop.reach import check_rows_here
 from fedchurn.loop.validate import check_clients, read_rows, validate_clients
 from fedchurn.quality.report import raise_if_failed
 from fedchurn.settings import Settings
@@ -32,9 +33,11 @@ def crossval(settings: Settings, contract: Contract, *, num_folds: int = 5) -> d
         ``num_clients``, ``num_rows``, ``is_sample``.
 
     Raises:
+        SettingsError: rows lie beside the clients.
         ValidationFailed: an error-level check failed.
         SplitError: a client is too small for this number of folds.
     """
+    check_rows_here(settings, "cross-validation")
     tables = read_rows(settings, contract)
     validated = validate_clients(tables, settings, contract)
     raise_if_failed([v.report for v in validated])
@@ -78,7 +81,9 @@ def _fold(
         for number, table in enumerate(split):
             files[table.client] = Path(folder) / f"{number}.npz"
             save_client_table(table, files[table.client])
-        run = federate(files, contract, settings, lambda _record, _total: None)
+        run = federate(
+            files, contract, settings, lambda _record, _total: None, Path(folder) / "kept"
+        )
     evaluation = evaluate_run(run, split if settings.evaluation.baselines else [], settings)
     return {c.name: c.metrics for c in evaluation.comparisons}
 

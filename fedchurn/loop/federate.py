@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.fit import EncoderSettings
+from fedchurn.federation.checkpoint import Checkpoints
+from fedchurn.federation.checkpoint_folder import CheckpointFolder
 from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.dependence import collect_relation
-from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
 from fedchurn.federation.scoring import evaluate
 from fedchurn.federation.state import RoundRecord
 from fedchurn.federation.training import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from fedchurn.learning.spec import Weights
+from fedchurn.loop.reach import JoinedClients, on_clients
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.loop.trained_run import ClientSums, TrainedRun, write_run
 from fedchurn.loop.validate import client_files
@@ -64,13 +68,23 @@ def federate_stage(
         stage facts; ``read_run`` reads the folder.
     """
 
+    key = federate_key(settings, contract, validated)
+    kept = progress_folder(settings.home, key)
+
     def work(folder: Path) -> StageResult:
-        run = federate(client_files(validated), contract, settings, on_round)
+        files, joined = client_files(validated), JoinedClients.of(validated)
+        run = federate(files, contract, settings, on_round, kept, joined)
         write_run(run, folder)
         return {**_facts(run), **(facts or {})}
 
-    key = federate_key(settings, contract, validated)
-    return run_stage(settings.home, "federate", key, work)
+    result = run_stage(settings.home, "federate", key, work)
+    shutil.rmtree(kept, ignore_errors=True)
+    return result
+
+
+def progress_folder(home: Path, key: str) -> Path:
+    """Where an unfinished training keeps what it needs to go on."""
+    return home.resolve() / "training" / key
 
 
 def federate_key(settings: Settings, contract: Contract, validated: dict[str, Any]) -> str:
@@ -86,14 +100,23 @@ def federate_key(settings: Settings, contract: Contract, validated: dict[str, An
 
 
 def federate(
-    files: dict[str, Path], contract: Contract, settings: Settings, on_round: OnRound
+    files: dict[str, Path],
+    contract: Contract,
+    settings: Settings,
+    on_round: OnRound,
+    kept: Path,
+    joined: JoinedClients | None = None,
 ) -> TrainedRun:
-    """Train on the clients' files; see ``TrainedRun``."""
+    """Train on the clients' files, or go on from what ``kept`` holds; see ``TrainedRun``.
+
+    Where rows are remote there are no files, but clients that ``joined``.
+    """
     policy = round_policy(settings.federation)
 
     def drive(exchange: Exchange) -> TrainedRun:
-        model = _train(exchange, contract, settings.training, settings, on_round)
-        fallback = _train(exchange, contract, FALLBACK, settings, lambda _record, _total: None)
+        train = partial(_train, exchange, contract, settings)
+        model = train(settings.training, on_round, CheckpointFolder(kept / "model"))
+        fallback = train(FALLBACK, _quietly, CheckpointFolder(kept / "fallback"))
 
         def sums(trained: TrainedModel, weights: Weights, split: str) -> ClientSums:
             encoder = trained.encoder.to_json()
@@ -103,7 +126,7 @@ def federate(
             model=_scorer(model, contract),
             fallback=_scorer(fallback, contract),
             best_round_num=model.best_round_num,
-            records=model.records,
+            records=joined.told_in(model.records) if joined else model.records,
             statistics=model.client_statistics,
             validation=sums(model, model.selection_weights, "validation"),
             test=sums(model, model.weights, "test"),
@@ -113,11 +136,20 @@ def federate(
             ),
         )
 
-    return run_on_engine(settings.federation.engine, files, contract, settings.home, drive)
+    return on_clients(settings, contract, files, joined, drive)
+
+
+def _quietly(_record: RoundRecord, _total: int) -> None:
+    """The fallback's rounds are nobody's concern."""
 
 
 def _train(
-    exchange: Exchange, contract: Contract, recipe: Recipe, settings: Settings, on_round: OnRound
+    exchange: Exchange,
+    contract: Contract,
+    settings: Settings,
+    recipe: Recipe,
+    on_round: OnRound,
+    checkpoints: Checkpoints,
 ) -> TrainedModel:
     return train_federated(
         exchange,
@@ -126,7 +158,8 @@ def _train(
         round_policy(settings.federation),
         seed=settings.seed,
         min_cell_rows=settings.federation.min_cell_rows,
-        on_progress=lambda record, total, _state: on_round(record, total),
+        on_progress=on_round,
+        checkpoints=checkpoints,
     )
 
 

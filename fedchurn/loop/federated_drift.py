@@ -64,10 +64,9 @@ def check_clients(settings: Settings, release: Release) -> dict[str, Any]:
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix="client-rows-") as folder:
         found = run_on_engine(
-            settings.federation.engine,
+            settings,
             _saved([one.table for one in current], Path(folder)),
             release.contract,
-            home,
             lambda exchange: ask_about_drift(exchange, policy, question),
         )
     return {

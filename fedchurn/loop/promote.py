@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from fedchurn.contract.schema import Contract
@@ -13,7 +12,6 @@ from fedchurn.errors import FederationError, PromotionRefused
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.checks import accept
-from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange, Request
 from fedchurn.federation.model_messages import models_to_arrays, of_candidate
 from fedchurn.loop.federate import round_policy
@@ -24,6 +22,7 @@ from fedchurn.loop.production import (
     point_service,
     releases_folder,
 )
+from fedchurn.loop.reach import JoinedClients, on_clients
 from fedchurn.loop.validate import client_files
 from fedchurn.registry.comparison import (
     ClientComparison,
@@ -229,10 +228,9 @@ def _compared(
         sums = [ScoreSums.from_arrays(of_candidate(r.arrays, 1)) for r in accepted.replies]
         return combine_comparisons(parts), add_sums(sums)
 
-    files: dict[str, Path] = client_files(validated)
-    engine = settings.federation.engine
+    files, joined = client_files(validated), JoinedClients.of(validated)
     try:
-        comparison, sums = run_on_engine(engine, files, contract, settings.home.resolve(), drive)
+        comparison, sums = on_clients(settings, contract, files, joined, drive)
     except FederationError as error:  # for example columns that the champion wants and rows lack
         return None, None, f"The champion could not be scored on these rows: {error.what}."
     return comparison, sums, ""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.data.client_table import TEST, TRAIN, VALIDATION
 from fedchurn.federation.state import RoundRecord
-from fedchurn.loop.federate import OnRound, federate_key, federate_stage
+from fedchurn.loop.federate import OnRound, federate_key, federate_stage, progress_folder
 from fedchurn.loop.provenance import git_commit, library_versions, now
 from fedchurn.loop.stage import StageResult, finished_stage, forget_stage
-from fedchurn.loop.validate import stage_tables
 from fedchurn.registry.mlflow_tracking import (
     TrackedRun,
     ensure_experiment,
@@ -40,7 +39,8 @@ def federate_tracked(
 ) -> StageResult:
     """``federate_stage`` with params, tags, data lineage and step metrics in a new MLflow run.
 
-    A stage that is complete already is read back and starts no run.
+    A stage that is complete already is read back and starts no run; a training that was killed goes
+    on in the run that it had.
 
     Args:
         settings: of the run.
@@ -61,6 +61,7 @@ def federate_tracked(
         if run_exists(uri, str(done["mlflow_run_id"])):
             return done
         forget_stage(settings.home, "federate", key)  # its run is gone from MLflow
+    begun = begun_run(settings, key)
     made = {"created_at": now(), "git_commit": git_commit(), "versions": library_versions()}
     tags = {
         "contract": contract.contract,
@@ -69,15 +70,20 @@ def federate_tracked(
         "is_sample": str(validated["is_sample"]).lower(),
         "git_commit": made["git_commit"],
         **{f"version.{name}": number for name, number in library_versions().items()},
+        **{f"refused.{client}": why for client, why in validated.get("refused", {}).items()},
     }
     name = f"{contract.contract}-{settings.recipe}"
-    with tracked_run(uri, experiment(settings), name=name, tags=tags) as run:
-        run.log_params({**settings.published(), "sources": ", ".join(validated["sources"])})
-        _log_data(run, validated)
+    with tracked_run(uri, experiment(settings), name=name, tags=tags, run_id=begun) as run:
+        if begun is None:
+            run.log_params({**settings.published(), "sources": ", ".join(validated["sources"])})
+            _log_data(run, validated)
+            keep_begun_run(settings, key, run.run_id)
+        num_logged = run.last_step(_EVERY_ROUND) if begun else -1
         report = reporter()
 
         def on_round(record: RoundRecord, total: int) -> None:
-            run.log_metrics(_step_metrics(record), record.round_num)
+            if record.round_num > num_logged:
+                run.log_metrics(_step_metrics(record), record.round_num)
             report(record, total)
 
         return federate_stage(
@@ -85,12 +91,33 @@ def federate_tracked(
         )
 
 
+_EVERY_ROUND = "seconds/total"
+_BEGUN = "mlflow_run.json"
+
+
+def begun_run(settings: Settings, key: str) -> str | None:
+    """The MLflow run of a training that was killed, if MLflow still has it."""
+    try:
+        text = (progress_folder(settings.home, key) / _BEGUN).read_text(encoding="utf-8")
+        run_id = str(json.loads(text)["run_id"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return run_id if run_exists(settings.tracking_uri, run_id) else None
+
+
+def keep_begun_run(settings: Settings, key: str, run_id: str) -> None:
+    """Write down which run a training has, for ``begun_run``."""
+    folder = progress_folder(settings.home, key)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / _BEGUN).write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+
+
 def _log_data(run: TrackedRun, validated: dict[str, Any]) -> None:
-    names = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
-    for client, table in stage_tables(validated).items():
-        for part, context in names.items():
-            rows = table.part(part)
-            run.log_dataset(client, rows.digest(), context=context, num_rows=rows.num_rows)
+    contexts = {"train": "training", "validation": "validation", "test": "test"}
+    for client, parts in validated["parts"].items():
+        for split, context in contexts.items():
+            part = parts[split]
+            run.log_dataset(client, part["digest"], context=context, num_rows=part["num_rows"])
 
 
 def _step_metrics(record: RoundRecord) -> dict[str, float | None]:
@@ -102,7 +129,14 @@ def _step_metrics(record: RoundRecord) -> dict[str, float | None]:
         for client, numbers in record.per_client.items()
         for name, value in numbers.items()
     }
-    merged = {**train, **validation, **clients}
+    seconds = {f"seconds/{phase}": value for phase, value in record.seconds.items()}
+    cost = {
+        _EVERY_ROUND: sum(record.seconds.values()),
+        "bytes_up": float(record.bytes_up),
+        "bytes_down": float(record.bytes_down),
+        **{f"note/{name}": value for name, value in record.notes.items()},
+    }
+    merged = {**train, **validation, **clients, **seconds, **cost}
     return {name: value if math.isfinite(value) else None for name, value in merged.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -93,7 +92,7 @@ def read_run(folder: Path, contract: Contract) -> TrainedRun:
         model=_scorer(folder / "model", contract),
         fallback=_scorer(folder / "fallback", contract),
         best_round_num=int(facts["best_round_num"]),
-        records=tuple(_record(stored) for stored in facts["records"]),
+        records=tuple(RoundRecord.from_dict(stored) for stored in facts["records"]),
         statistics={
             client: statistics_from_arrays(arrays)
             for client, arrays in _read_arrays(folder / "statistics.npz").items()
@@ -120,13 +119,6 @@ def _read_relation(folder: Path) -> Relation | None:
 def _scorer(folder: Path, contract: Contract) -> Scorer:
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return Scorer.from_files(contract, files, where=str(folder))
-
-
-def _record(stored: Mapping[str, Any]) -> RoundRecord:
-    known = {field.name for field in dataclasses.fields(RoundRecord)}
-    values = {name: value for name, value in stored.items() if name in known}
-    tuples = {name: tuple(values[name]) for name in ("participants", "candidates")}
-    return RoundRecord(**{**values, **tuples})
 
 
 def _read_sums(path: Path) -> ClientSums:

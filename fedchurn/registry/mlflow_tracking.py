@@ -96,6 +96,12 @@ class TrackedRun:
             with mlflow_errors(self.uri, "logging metrics"):
                 self.client().log_batch(self.run_id, metrics=batch)
 
+    def last_step(self, metric: str) -> int:
+        """The largest step at which a metric was logged; -1 when it never was."""
+        with mlflow_errors(self.uri, f"reading {metric}"):
+            history = self.client().get_metric_history(self.run_id, metric)
+        return max((int(entry.step) for entry in history), default=-1)
+
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Tags of the run: git commit, versions, whether the data are the sample, ..."""
         from mlflow.entities import RunTag

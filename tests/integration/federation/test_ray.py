@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from fedchurn.data.client_table import ClientTable, load_client_table, save_client_table
 from fedchurn.errors import FederationError, SettingsError
+from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.flower_grid import run_in_process
 from fedchurn.federation.flower_ray import run_in_ray
 from fedchurn.federation.flower_settings import apply_flower_settings
-from fedchurn.federation.flower_strategies import aggregate
+from fedchurn.federation.updates import flat, unflat
 from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights
@@ -93,11 +94,14 @@ class Federation:
     def drive(self, exchange: Exchange, context: Context) -> None:
         for round_num in (1, 2, 3):
             replies = self._ask(exchange, "local_epochs", round_num)
+            before = flat(self.weights)
             updates = [
-                (r.client, [r.arrays[n] for n in NAMES], int(r.numbers["num_rows"]))
+                ClientUpdate(
+                    r.client, flat([r.arrays[n] for n in NAMES]) - before, r.numbers["num_rows"]
+                )
                 for r in replies
             ]
-            self.weights, _ = aggregate("fedavg", self.weights, updates, {}, {})
+            self.weights = unflat(SPEC, aggregate("fedavg", before, updates, {}, {})[0])
         self._ask(exchange, "evaluate", 3)
 
     def _ask(self, exchange: Exchange, task: str, round_num: int) -> Sequence[Reply]:

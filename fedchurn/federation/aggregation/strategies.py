@@ -1,0 +1,144 @@
+"""Strategies by name: a rule that combines updates, and a server optimizer that uses the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedchurn.errors import FederationError, SettingsError, nearest
+from fedchurn.federation.aggregation import robust
+from fedchurn.federation.aggregation.mean import weighted_mean
+from fedchurn.federation.aggregation.server_optimizer import (
+    RATE,
+    Memory,
+    ServerOptimizer,
+    adam,
+    momentum,
+    sgd,
+    yogi,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClientUpdate:
+    """How far a client moved from the global weights.
+
+    Attributes:
+        client: who.
+        update: (size,), weights after minus weights before, flat.
+        weight: what the mean weighs it by, usually rows trained on; above 0.
+    """
+
+    client: str
+    update: NDArray[np.floating]
+    weight: float
+
+
+class Rule(Protocol):
+    """Makes one update (size,) of ``updates`` (n, size), weighing rows by ``weights`` (n,)."""
+
+    def __call__(
+        self, updates: FloatArray, weights: FloatArray, hyper: Mapping[str, float]
+    ) -> FloatArray: ...
+
+
+def _mean(updates: FloatArray, weights: FloatArray, hyper: Mapping[str, float]) -> FloatArray:  # noqa: ARG001
+    return weighted_mean(updates, weights)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What a name stands for, and the settings that it knows beside the server's learning rate."""
+
+    rule: Rule
+    optimizer: ServerOptimizer
+    settings: tuple[str, ...] = ()
+    robust: bool = False
+
+
+_MOMENTS = ("beta_1", "beta_2", "tau")
+
+# FedProx and SCAFFOLD combine as FedAvg does; their terms act on clients.
+STRATEGIES: dict[str, Strategy] = {
+    "fedavg": Strategy(_mean, sgd),
+    "fedprox": Strategy(_mean, sgd),
+    "scaffold": Strategy(_mean, sgd),
+    "fedavgm": Strategy(_mean, momentum, ("server_momentum",)),
+    "fedadam": Strategy(_mean, adam, _MOMENTS),
+    "fedyogi": Strategy(_mean, yogi, _MOMENTS),
+    "median": Strategy(robust.median, sgd, robust=True),
+}
+
+
+def aggregate(
+    name: str,
+    weights: FloatArray,
+    updates: Sequence[ClientUpdate],
+    memory: Mapping[str, NDArray[np.generic]],
+    hyper: Mapping[str, float],
+) -> tuple[FloatArray, Memory]:
+    """New global weights from the clients' updates; a pure function.
+
+    Args:
+        name: a key of ``STRATEGIES``.
+        weights: (size,), global weights that the clients started from.
+        updates: in any order; they are combined in order of names.
+        memory: what the last call returned, empty at first.
+        hyper: ``server_learning_rate`` and what the strategy knows beside it.
+
+    Returns:
+        (weights (size,) in float64, new memory).
+
+    Raises:
+        SettingsError: unknown strategy or setting.
+        FederationError: no updates, no rows, or an update of another size.
+    """
+    strategy = strategy_named(name, hyper)
+    _check(weights, updates)
+    ordered = sorted(updates, key=lambda one: one.client)
+    matrix = np.stack([np.asarray(one.update, dtype=np.float64) for one in ordered])
+    shares = np.array([one.weight for one in ordered], dtype=np.float64)
+    combined = strategy.rule(matrix, shares, hyper)
+    return strategy.optimizer(np.asarray(weights, dtype=np.float64), combined, memory, hyper)
+
+
+def strategy_named(name: str, hyper: Mapping[str, float]) -> Strategy:
+    """The strategy, if all of ``hyper`` are settings of it.
+
+    Raises:
+        SettingsError: unknown strategy or setting.
+    """
+    if name not in STRATEGIES:
+        raise SettingsError(f"no strategy {name!r}", next_step=nearest(name, STRATEGIES))
+    strategy = STRATEGIES[name]
+    known = {RATE, *strategy.settings}
+    for key in hyper:
+        if key not in known:
+            raise SettingsError(
+                f"no setting {key!r}", where=f"strategy {name}", next_step=nearest(key, known)
+            )
+    return strategy
+
+
+def _check(weights: FloatArray, updates: Sequence[ClientUpdate]) -> None:
+    if not updates:
+        raise FederationError("no updates to combine", next_step="see the round's absences")
+    for one in updates:
+        if one.update.shape != weights.shape:
+            raise FederationError(
+                f"an update of shape {one.update.shape}, expected {weights.shape}",
+                where=f"client {one.client!r}",
+                next_step="the client must run the recipe of this federation",
+            )
+        if not one.weight > 0:
+            raise FederationError(
+                f"trained on {one.weight:g} rows",
+                where=f"client {one.client!r}",
+                next_step="leave this client out of the round",
+            )
