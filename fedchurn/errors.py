@@ -19,7 +19,8 @@
     ├── BusyError                       14   another run of this contract is under way
     ├── PackageError                    15   a bento cannot be built, or does not answer as it must
     ├── RetrainingError                 16   a trigger or decision about retraining cannot be kept
-    └── WatchError                      17   the drift runner's place in the log cannot be kept
+    ├── WatchError                      17   the drift runner's place in the log cannot be kept
+    └── PrivacyError                    18   a training would break its promise of privacy
 
 The number is the process exit code; docs/errors.md has a section per class.
 """
@@ -168,6 +169,12 @@ class WatchError(FedchurnError):
     """The drift runner cannot keep or read its place in the log, or what it found."""
 
     exit_code = 17
+
+
+class PrivacyError(FedchurnError):
+    """A training would break its promise of privacy, or its spending cannot be kept."""
+
+    exit_code = 18
 
 
 class PromotionRefused(PromotionError):

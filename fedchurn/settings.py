@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from fedchurn.learning.recipe import Recipe
+from fedchurn.privacy.policy import PrivacySettings
 from fedchurn.registry.policy import PromotionPolicy
 from fedchurn.retraining.policy import RetrainPolicy
 
@@ -232,6 +233,7 @@ class Settings(_Record):
     drift: DriftSettings = DriftSettings()
     retraining: RetrainPolicy = RetrainPolicy()
     feedback: FeedbackSettings = FeedbackSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def engine(self) -> str:

@@ -19,17 +19,28 @@ def histogram_edges(contract: Contract) -> dict[str, NDArray[np.float64]]:
     Integers whose range spans at most 512 values get one cell per value; other ranges get 512 equal
     cells. A column without any range gets cells that grow geometrically on both sides of zero.
     """
+    return {
+        name: _edges(limits, _is_whole(contract, name))
+        for name, limits in number_ranges(contract).items()
+    }
+
+
+def number_ranges(contract: Contract) -> dict[str, Range | None]:
+    """Usual range, else the hard one, per number feature, derived ones included; None has none."""
     ranges: dict[str, Range | None] = {}
-    edges: dict[str, NDArray[np.float64]] = {}
     for name, column in contract.columns.items():
         if column.is_number:
             ranges[name] = column.usual or column.hard
-            edges[name] = _edges(ranges[name], column.kind == "integer")
     for name, op in contract.derived.items():
         if isinstance(op, Ratio | Product | Count):
             ranges[name] = _derived_range(op, ranges)
-            edges[name] = _edges(ranges[name], isinstance(op, Count))
-    return edges
+    return ranges
+
+
+def _is_whole(contract: Contract, name: str) -> bool:
+    if name in contract.columns:
+        return contract.columns[name].kind == "integer"
+    return isinstance(contract.derived[name], Count)
 
 
 def _edges(limits: Range | None, whole: bool) -> NDArray[np.float64]:
