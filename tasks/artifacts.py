@@ -34,11 +34,21 @@ def publish_validation(contract: str, result: dict[str, Any]) -> None:
     warnings = "\n".join(f"- {warning}" for warning in result["warnings"]) or "none"
     create_markdown_artifact(
         f"# Validation of {contract}\n\nSource: {', '.join(result['sources'])}\n\n"
-        f"| count | rows |\n|---|---|\n" + "\n".join(lines) + f"\n\n## Warnings\n\n{warnings}\n\n"
-        f"Report: `{result['folder']}`" + _note(result["is_sample"]),
+        f"| count | rows |\n|---|---|\n"
+        + "\n".join(lines)
+        + f"\n\n## Warnings\n\n{warnings}\n\n"
+        + _refused(result.get("refused", {}))
+        + f"Report: `{result['folder']}`"
+        + _note(result["is_sample"]),
         key=_key("validation", contract),
         description=f"Validation of {contract}: passed",
     )
+
+
+def _refused(refused: dict[str, str]) -> str:
+    """Clients that take no part, and why; nothing where all do."""
+    lines = "\n".join(f"- {client}: {why}" for client, why in sorted(refused.items()))
+    return f"## Not taking part\n\n{lines}\n\n" if lines else ""
 
 
 def publish_rounds(contract: str, records: list[dict[str, Any]]) -> None:
@@ -61,8 +71,9 @@ def publish_evaluation(contract: str, evaluated: dict[str, Any], is_sample: bool
         f"| {c['name']} | " + " | ".join(_shown(c["metrics"].get(n)) for n in names) + " |"
         for c in evaluated["comparisons"]
     ]
+    left_out = f"\n\n{evaluated['left_out']}" if evaluated["left_out"] else ""
     create_markdown_artifact(
-        f"# Evaluation of {contract}\n\n{header}" + "\n".join(rows) + _note(is_sample),
+        f"# Evaluation of {contract}\n\n{header}" + "\n".join(rows) + left_out + _note(is_sample),
         key=_key("evaluation", contract),
         description=f"Evaluation of {contract}",
     )

@@ -8,7 +8,7 @@ from prefect import task
 
 from fedchurn.contract.load import load_contract
 from fedchurn.errors import ValidationFailed
-from fedchurn.loop.validate import validate_stage
+from fedchurn.loop.join import first_stage
 from fedchurn.settings import Settings
 from tasks.artifacts import publish_rejection, publish_validation
 from tasks.retrying import is_passing
@@ -23,11 +23,11 @@ from tasks.retrying import is_passing
     persist_result=False,
 )
 def validate_rows(settings: dict[str, Any]) -> dict[str, Any]:
-    """Validated, split client tables; see ``validate_stage``."""
+    """Validated, split client tables; or clients on hosts of their own; see ``first_stage``."""
     resolved = Settings.model_validate(settings)
     contract = load_contract(resolved.contract)
     try:
-        result = validate_stage(resolved, contract)
+        result = first_stage(resolved, contract)
     except ValidationFailed as error:
         publish_rejection(contract.contract, str(error))
         raise

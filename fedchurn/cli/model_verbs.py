@@ -91,17 +91,19 @@ def validate_verb(
 ) -> dict[str, Any]:
     """Check rows against the contract, client by client; nothing is trained."""
     from fedchurn.contract.load import load_contract
-    from fedchurn.loop.validate import validate_stage
+    from fedchurn.loop.join import first_stage
 
     settings = settings_from(config, assignments, flow_values(contract, data, query, sheet=sheet))
-    result = validate_stage(settings, load_contract(settings.contract))
+    result = first_stage(settings, load_contract(settings.contract))
     for warning in result["warnings"]:
         print(f"warning: {warning}")
+    for client, why in result.get("refused", {}).items():
+        print(f"takes no part: {client}: {why}")
     print(
         f"{result['rows_in']} rows in = {result['rows_used']} used"
         f" + {result['rows_quarantined']} quarantined"
         f" + {result['rows_dropped_duplicates']} dropped duplicates,"
-        f" {len(result['clients'])} clients"
+        f" {len(result['data_digests'])} clients"
     )
     print(f"report: {result['folder']}")
     return result

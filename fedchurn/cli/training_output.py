@@ -152,6 +152,8 @@ def tell_outcome(outcome: dict[str, Any]) -> None:
     if outcome["is_sample"]:
         print("GENERATED SAMPLE: these figures are not about real customers.")
     print(f"{outcome['rows_used']} of {outcome['rows_in']} rows used, {outcome['clients']} clients")
+    for client, why in outcome.get("refused_clients", {}).items():
+        print(f"took no part: {client}: {why}")
     print(f"{'model':40}{'ROC-AUC':>10}{'accuracy':>10}{'F1':>10}{'Brier':>10}")
     for comparison in outcome["comparisons"]:
         values = comparison["metrics"]

@@ -25,6 +25,7 @@ from fedchurn.evaluation.round_table import write_client_round_table, write_roun
 from fedchurn.evaluation.sums import add_sums
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
 from fedchurn.loop.feature_curves import feature_curves
+from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import save_plots
 from fedchurn.loop.round_rows import client_round_rows, round_rows
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
@@ -95,21 +96,32 @@ def evaluate_stage(
     """Metrics, plots and tables in a stage folder; ``evaluation.json`` holds the figures.
 
     Returns:
-        what ``Evaluation.to_dict`` gives, and the usual stage facts.
+        what ``Evaluation.to_dict`` gives, ``left_out`` (which comparisons could not be made, and
+        why) and the usual stage facts.
     """
     key = stage_key(trained["key"], settings.evaluation.model_dump(mode="json"))
 
     def work(folder: Path) -> StageResult:
         run = read_run(Path(trained["folder"]), contract)
-        tables = list(stage_tables(validated).values()) if settings.evaluation.baselines else []
+        baselines = settings.evaluation.baselines and not rows_are_remote(settings)
+        tables = list(stage_tables(validated).values()) if baselines else []
         evaluation = evaluate_run(run, tables, settings)
         _write(folder, run, evaluation, contract, is_sample=bool(validated["is_sample"]))
-        (folder / "evaluation.json").write_text(
-            json.dumps(evaluation.to_dict(), indent=1), encoding="utf-8"
-        )
-        return evaluation.to_dict()
+        figures = {**evaluation.to_dict(), "left_out": left_out(settings)}
+        (folder / "evaluation.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        return figures
 
     return run_stage(settings.home, "evaluate", key, work)
+
+
+def left_out(settings: Settings) -> str:
+    """Which comparisons were wanted and need rows that are not here; empty for none."""
+    if not (settings.evaluation.baselines and rows_are_remote(settings)):
+        return ""
+    return (
+        "Pooled models and each client alone are not among the comparisons: they are trained in one"
+        " process that holds all rows, and here every row stayed on its client's host."
+    )
 
 
 def evaluate_run(run: TrainedRun, tables: Sequence[ClientTable], settings: Settings) -> Evaluation:

@@ -10,6 +10,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.drift_calibration import with_calibration
 from fedchurn.loop.drift_reference import drift_reference
+from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import add_verdict, write_training_report
 from fedchurn.loop.stage import (
     StageResult,
@@ -38,6 +39,12 @@ PRIVACY_NOTES = (
     " score histograms, whose cells may stand for single rows.",
     "No secure aggregation and no differential privacy: a server that looks into one client's sums"
     " can learn about customers with rare values. k counts rows; copies of a customer count each.",
+)
+
+JOIN_NOTE = (
+    "Before training, each client told its contract, rows and sha256 of every split, how many rows"
+    " its validation used, set aside and dropped, what that warned of (it may show labels, never"
+    " values of number columns or ids), and how many churned, where either class has k rows."
 )
 
 
@@ -144,8 +151,12 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
         git_commit=str(trained["git_commit"]),
         created_at=str(trained["created_at"]),
         mlflow_run_id=str(trained["mlflow_run_id"]),
-        privacy_notes=PRIVACY_NOTES,
+        privacy_notes=(*PRIVACY_NOTES, *_told_at_joining(settings)),
     )
+
+
+def _told_at_joining(settings: Settings) -> tuple[str, ...]:
+    return (JOIN_NOTE,) if rows_are_remote(settings) else ()
 
 
 def _card_round(record: RoundRecord) -> CardRound:

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fedchurn.data.client_table import TEST, TRAIN, VALIDATION, ClientTable
 from fedchurn.evaluation.comparison import Comparison
 from fedchurn.evaluation.training_report import (
     Absence,
@@ -21,11 +18,16 @@ from fedchurn.evaluation.training_report import (
     write_report,
 )
 from fedchurn.loop.provenance import library_versions, now
+from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.round_rows import round_rows
 from fedchurn.loop.stages_before import StagesBefore
 from fedchurn.loop.trained_run import TrainedRun
-from fedchurn.loop.validate import stage_tables
 from fedchurn.settings import Settings
+
+REMOTE_ROWS = (
+    "No row lies on the server's machine. Each client checked and split its own file and told the"
+    " counts and digests below; its quality page and its quarantined rows stay with it."
+)
 
 _PLOTS = "plots.json"
 _REPORT = "training_report.json"
@@ -108,13 +110,23 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
         release=release,
         mlflow_run_id=str(trained["mlflow_run_id"]),
         library_versions=library_versions(),
-        notes=tuple(n for n in (evaluated["note"],) if n),
+        notes=_notes(before),
     )
+
+
+def _notes(before: StagesBefore) -> tuple[str, ...]:
+    """What a reader must know, and what is missing from this page and why."""
+    notes = [before.evaluated["note"], before.evaluated["left_out"]]
+    if rows_are_remote(before.settings):
+        notes.append(REMOTE_ROWS)
+    for client, why in sorted(before.validated.get("refused", {}).items()):
+        notes.append(f"Client {client} took no part: {why}.")
+    return tuple(note for note in notes if note)
 
 
 def _shown_settings(settings: Settings) -> dict[str, str | int | float]:
     return {
-        "scheme": "one file per client" if settings.data.clients else settings.data.scheme,
+        "scheme": _scheme(settings),
         "engine": settings.federation.engine,
         "phases": " then ".join(phase.strategy for phase in settings.training.phases),
         "basis": settings.training.encoder.basis,
@@ -123,6 +135,12 @@ def _shown_settings(settings: Settings) -> dict[str, str | int | float]:
         "validation_fraction": settings.split.validation_fraction,
         "test_fraction": settings.split.test_fraction,
     }
+
+
+def _scheme(settings: Settings) -> str:
+    if rows_are_remote(settings):
+        return "one host per client"
+    return "one file per client" if settings.data.clients else settings.data.scheme
 
 
 def _clients(
@@ -138,15 +156,11 @@ def _clients(
             rows_used=counts[client]["rows_used"],
             rows_quarantined=counts[client]["rows_quarantined"],
             rows_dropped_duplicates=counts[client]["rows_dropped_duplicates"],
-            num_train=_rows(table, TRAIN),
-            num_validation=_rows(table, VALIDATION),
-            num_test=_rows(table, TEST),
+            num_train=parts["train"]["num_rows"],
+            num_validation=parts["validation"]["num_rows"],
+            num_test=parts["test"]["num_rows"],
             metrics=evaluated["client_metrics"].get(client, {}),
             rounds_absent=sum(absence.client == client for absence in absences),
         )
-        for client, table in sorted(stage_tables(validated).items())
+        for client, parts in sorted(validated["parts"].items())
     )
-
-
-def _rows(table: ClientTable, part: int) -> int:
-    return int(np.sum(table.split == part))
