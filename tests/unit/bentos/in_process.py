@@ -9,7 +9,9 @@ from functools import partial
 from typing import Any
 
 import httpx
+import prometheus_client
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from prometheus_client.registry import Collector
 
 
 class Client:
@@ -28,11 +30,21 @@ class Client:
 @contextmanager
 def running_service() -> Iterator[Client]:
     """A client of the service, which loads the release that the environment names."""
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(_started()) as client,
-    ):
-        yield Client(portal, client)
+    known = set(_collectors())
+    try:
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(_started()) as client,
+        ):
+            yield Client(portal, client)
+    finally:
+        # BentoML registers its metrics at every start, and a name can be taken only once.
+        for collector in set(_collectors()) - known:
+            prometheus_client.REGISTRY.unregister(collector)
+
+
+def _collectors() -> list[Collector]:
+    return list(prometheus_client.REGISTRY._collector_to_names)
 
 
 @asynccontextmanager
