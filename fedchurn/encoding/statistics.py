@@ -11,7 +11,7 @@ the k smallest and k largest values. k counts rows: copies of one customer count
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,6 +282,34 @@ def statistics_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Statist
         float(value) for value in np.asarray(arrays["rows"], dtype=np.float64)
     )
     return Statistics(num_rows, num_positive, numbers, categories, squares)
+
+
+def arrays_without_ranges(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
+    """``statistics_to_arrays`` with zeros for ``low`` and ``high``: what is left adds up."""
+    found = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
+    for name, array in found.items():
+        if name.startswith("number:"):
+            array[4:6] = 0.0
+    return found
+
+
+def with_ranges(statistics: Statistics, contract: Contract) -> Statistics:
+    """Sums whose ``low`` and ``high`` are the borders of the outermost histogram cells in use.
+
+    Cells beyond the contract's range have no border of their own; its first or last edge counts.
+    """
+    edges = histogram_edges(contract)
+    ranged = {name: _with_range(sums, edges[name]) for name, sums in statistics.numbers.items()}
+    return replace(statistics, numbers=ranged)
+
+
+def _with_range(sums: NumberSums, edges: FloatArray) -> NumberSums:
+    held = np.flatnonzero(sums.cells > 0)
+    if not len(held):
+        return replace(sums, low=_NO_LOW, high=-_NO_LOW)
+    borders = np.concatenate([edges[:1], edges, edges[-1:]])
+    low, high = float(borders[held[0]]), float(borders[held[-1] + 1])
+    return replace(sums, low=low, high=high)
 
 
 def pool_statistics(parts: Sequence[Statistics]) -> Statistics:

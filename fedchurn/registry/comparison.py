@@ -72,6 +72,30 @@ class ClientComparison:
         values: dict[str, Any] = {n: float(numbers[n]) for n in _NUMBERS}
         return cls(client=client, **(values | {n: int(values[n]) for n in _COUNTS}))
 
+    def to_sums(self) -> dict[str, float]:
+        """Sums that add up over clients; zeros of a client that cannot be measured.
+
+        Each AUC is weighted by the client's pairs of a churned and another row, each variance by
+        their square, as ``combine_comparisons`` weights them.
+        """
+        pairs = float(self.num_positive * self.num_negative) if self.is_measured else 0.0
+        told = {n: float(getattr(self, n)) if pairs else 0.0 for n in _NUMBERS}
+        return {
+            "pairs": pairs,
+            **{n: told[n] for n in _COUNTS},
+            **{n: pairs * told[n] for n in _AREAS},
+            **{n: pairs**2 * told[n] for n in _SPREADS},
+        }
+
+    @classmethod
+    def from_sums(cls, client: str, sums: Mapping[str, float]) -> ClientComparison:
+        """All clients as one, from the sum of what ``to_sums`` gives."""
+        pairs = sums["pairs"] or math.nan
+        values: dict[str, Any] = {n: round(sums[n]) for n in _COUNTS}
+        values |= {n: sums[n] / pairs for n in _AREAS}
+        values |= {n: sums[n] / pairs**2 for n in _SPREADS}
+        return cls(client=client, **values)
+
 
 _COUNTS = ("num_positive", "num_negative", "num_customers")
 _AREAS = ("auc_challenger", "auc_champion")
