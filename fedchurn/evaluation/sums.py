@@ -144,25 +144,55 @@ def score_sums(target: NDArray[np.generic], probability: NDArray[np.floating]) -
         DataError: the lengths differ, a target is neither 0 nor 1, or a probability is not a number
             from 0 to 1.
     """
+    return score_sums_by_client(target, probability, np.array([0, len(target)]))[0]
+
+
+def score_sums_by_client(
+    target: NDArray[np.generic], probability: NDArray[np.floating], starts: NDArray[np.integer]
+) -> list[ScoreSums]:
+    """``score_sums`` of each client's rows, which lie one client after another.
+
+    Args:
+        target: (n,), 1 = churn, 0 = not.
+        probability: (n,), churn probabilities, 0 to 1.
+        starts: (clients + 1,), where each client's rows begin, and n.
+
+    Raises:
+        DataError: as ``score_sums``.
+    """
     labels = np.asarray(target, dtype=np.float64)
     scores = np.asarray(probability, dtype=np.float64)
     _check_rows(labels, scores)
     is_positive = labels == 1
     clipped = np.clip(scores, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    losses = -np.where(is_positive, np.log(clipped), np.log1p(-clipped))
+    losses = _ticks(-np.where(is_positive, np.log(clipped), np.log1p(-clipped)))
+    errors = _ticks((scores - labels) ** 2)
     bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    return [
+        _added(is_positive[rows], losses[rows], errors[rows], bins[rows])
+        for rows in map(slice, starts[:-1], starts[1:])
+    ]
+
+
+def _added(
+    is_positive: NDArray[np.bool_],
+    losses: NDArray[np.int64],
+    errors: NDArray[np.int64],
+    bins: NDArray[np.int64],
+) -> ScoreSums:
     return ScoreSums(
-        num_rows=len(labels),
+        num_rows=len(bins),
         num_positive=int(is_positive.sum()),
-        log_loss_ticks=_ticks(losses),
-        squared_error_ticks=_ticks((scores - labels) ** 2),
-        positive_counts=np.bincount(bins[is_positive], minlength=NUM_BINS).astype(np.int64),
-        negative_counts=np.bincount(bins[~is_positive], minlength=NUM_BINS).astype(np.int64),
+        log_loss_ticks=int(losses.sum()),
+        squared_error_ticks=int(errors.sum()),
+        positive_counts=np.bincount(bins[is_positive], minlength=NUM_BINS).astype(np.int64, copy=False),
+        negative_counts=np.bincount(bins[~is_positive], minlength=NUM_BINS).astype(np.int64, copy=False),
     )
 
 
-def _ticks(values: NDArray[np.float64]) -> int:
-    return int(np.rint(values * TICKS_PER_UNIT).astype(np.int64).sum())
+def _ticks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Each value in whole ticks."""
+    return np.rint(values * TICKS_PER_UNIT).astype(np.int64)
 
 
 def _check_rows(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> None:

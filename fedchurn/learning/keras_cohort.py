@@ -71,6 +71,18 @@ class CohortRows:
         """Rows per client."""
         return np.diff(self.starts)
 
+    def only(self, places: NDArray[np.intp]) -> CohortRows:
+        """The clients at these places, in this order."""
+        if np.array_equal(places, np.arange(len(self.clients))):
+            return self
+        spans = [slice(self.starts[place], self.starts[place + 1]) for place in places]
+        return CohortRows(
+            tuple(self.clients[place] for place in places),
+            np.concatenate([self.inputs[span] for span in spans] or [self.inputs[:0]]),
+            np.concatenate([self.target[span] for span in spans] or [self.target[:0]]),
+            np.cumsum([0, *self.num_rows()[places]]).astype(np.intp),
+        )
+
 
 @dataclass(frozen=True)
 class CohortUpdates:

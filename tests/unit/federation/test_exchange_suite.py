@@ -1,4 +1,4 @@
-"""What every exchange promises, on the direct one and over Flower's grid in this process."""
+"""What every exchange promises: the direct one, Flower's grid in this process, the simulation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request
 from fedchurn.federation.flower_app import GridExchange, make_client_app
 from fedchurn.federation.flower_grid import InProcessGrid, node_contexts
+from fedchurn.federation.simulation import SimulationExchange
 
 Clock = Callable[[], float]
 Build = Callable[[Mapping[str, ClientHandler], Clock], Exchange]
@@ -64,7 +65,11 @@ def in_process_grid(handlers: Mapping[str, ClientHandler], clock: Clock) -> Exch
     return GridExchange(InProcessGrid(app, node_contexts(handlers), clock))
 
 
-@pytest.fixture(params=[direct, in_process_grid], ids=["direct", "grid"])
+def simulation(handlers: Mapping[str, ClientHandler], clock: Clock) -> Exchange:
+    return SimulationExchange(list(handlers), handlers.__getitem__, clock=clock)
+
+
+@pytest.fixture(params=[direct, in_process_grid, simulation], ids=["direct", "grid", "simulation"])
 def build(request: pytest.FixtureRequest) -> Build:
     return request.param
 
