@@ -33,7 +33,7 @@ class LinkRefused(Exception):
     """The link understood, and said no."""
 
 
-class _FlowerVersion(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class _FlowerVersion(grpc.UnaryUnaryClientInterceptor):
     """Tells the link our Flower version, as Flower's own programs do."""
 
     def __init__(self, component: str) -> None:

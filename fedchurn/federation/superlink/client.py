@@ -24,6 +24,7 @@ from fedchurn.federation.exchange import ClientHandler
 from fedchurn.federation.flower_app import make_client_app
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver
 from fedchurn.federation.superlink.fleet import HEARTBEAT_SECONDS, FleetConnection
+from fedchurn.federation.superlink.folding import folded, unfolded
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,10 @@ def answer_questions(
         poll_seconds = SHORTEST_POLL_SECONDS
         begun = time.monotonic()
         context = Context(question.metadata.run_id, connection.node, config, RecordDict(), {})
+        question.content = unfolded(question.content)
         answer = app(question, context)
+        if answer.has_content():
+            answer.content = folded(answer.content)
         _sent(connection, answer, time.monotonic() - begun)
 
 

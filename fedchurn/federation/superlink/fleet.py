@@ -26,14 +26,13 @@ from flwr.proto.message_pb2 import (
 )
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
     get_object_tree,
     no_object_id_recompute,
 )
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver, call, open_channel
-from fedchurn.federation.superlink.objects import inflated
+from fedchurn.federation.superlink.objects import Parts
 
 # The link gives a node up that was silent for twice this long; Flower allows no shorter one.
 HEARTBEAT_SECONDS = 10.0
@@ -73,6 +72,7 @@ class FleetConnection:
         except BaseException:
             self._channel.close()
             raise
+        self._parts = Parts(self._pull_object, self._push_object)
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
 
@@ -84,12 +84,7 @@ class FleetConnection:
         metadata = response.messages_list[0].metadata
         run = metadata.run_id
 
-        def pull_object(key: str) -> bytes | None:
-            request = PullObjectRequest(node=self._node(), run_id=run, object_id=key)
-            pulled = call(self._stub.PullObject, request)
-            return cast(bytes, pulled.object_content) if pulled.object_available else None
-
-        message = inflated(response.message_object_trees[0], pull_object, seconds)
+        message = self._parts.pull(run, response.message_object_trees[0], seconds)
         if message is None:
             return None
         message.metadata.__dict__["_message_id"] = metadata.message_id
@@ -110,16 +105,7 @@ class FleetConnection:
                 clientapp_runtime_list=[seconds_taken],
             )
             response = call(self._stub.PushMessages, request)
-            wanted = set(response.objects_to_push)
-            for key, part in get_all_nested_objects(answer).items():
-                if key in wanted:
-                    pushed = PushObjectRequest(
-                        node=self._node(),
-                        run_id=answer.metadata.run_id,
-                        object_id=key,
-                        object_content=part.deflate(),
-                    )
-                    call(self._stub.PushObject, pushed)
+            self._parts.push(answer, set(response.objects_to_push))
 
     def close(self) -> None:
         """Leave, and say so if the link is there to hear it."""
@@ -127,6 +113,7 @@ class FleetConnection:
         self._heart.join()
         with suppress(LinkAway, RunOver, LinkRefused):
             self._deactivate(self.node)
+        self._parts.close()
         self._channel.close()
 
     def _activated(self, public_key: bytes, stale_node: int | None) -> int:
@@ -143,6 +130,17 @@ class FleetConnection:
 
     def _deactivate(self, node: int) -> None:
         call(self._stub.DeactivateNode, DeactivateNodeRequest(node_id=node))
+
+    def _push_object(self, run: int, key: str, content: bytes) -> None:
+        request = PushObjectRequest(
+            node=self._node(), run_id=run, object_id=key, object_content=content
+        )
+        call(self._stub.PushObject, request)
+
+    def _pull_object(self, run: int, key: str) -> bytes | None:
+        request = PullObjectRequest(node=self._node(), run_id=run, object_id=key)
+        response = call(self._stub.PullObject, request)
+        return cast(bytes, response.object_content) if response.object_available else None
 
     def _beat(self) -> None:
         request = SendNodeHeartbeatRequest(node=self._node(), heartbeat_interval=HEARTBEAT_SECONDS)

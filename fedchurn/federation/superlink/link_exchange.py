@@ -26,6 +26,7 @@ from fedchurn.federation.flower_messages import (
     request_content,
 )
 from fedchurn.federation.superlink.channel import LinkAway, RunOver
+from fedchurn.federation.superlink.folding import folded, unfolded
 
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.5
 AWAY_SECONDS = 0.5  # between attempts to reach a link that is away
@@ -133,7 +134,7 @@ class LinkExchange:
     def _step(self, question: _Question, deadline: float) -> bool:
         """Ask who is there and not asked yet, fetch what has come; whether anything happened."""
         try:
-            if self._clock() - self._looked_at >= NODES_SECONDS or question.is_new:
+            if self._clock() - self._looked_at >= NODES_SECONDS:
                 self._refresh()
             question.forget_lost(self._sessions)
             news = question.push(self._link, self._sessions, deadline - self._clock())
@@ -253,7 +254,7 @@ class _Question:
 
     def _take(self, client: str, answer: Message) -> None:
         if not answer.has_error():
-            reply = reply_of(answer.content, self._request)
+            reply = reply_of(unfolded(answer.content), self._request)
             if reply.client != client:
                 reply = Reply(client, error=f"answered in the name of {reply.client!r}")
             self._replies[client] = reply
@@ -267,7 +268,7 @@ class _Question:
         own = self._request.for_client(client)
         packed = {**self._packed, **packed_arrays(self._request.own_arrays.get(client, {}))}
         return Message(
-            request_content(own, packed),
+            folded(request_content(own, packed)),
             dst_node_id=session.node,
             message_type=message_type(self._request.task),
             ttl=seconds,

@@ -35,7 +35,6 @@ from flwr.proto.message_pb2 import (
 from flwr.proto.node_pb2 import Node
 from flwr.proto.serverappio_pb2_grpc import ServerAppIoStub
 from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
     get_object_tree,
     no_object_id_recompute,
 )
@@ -47,9 +46,10 @@ from flwr.supercore.interceptors.superexec_auth_interceptor import (
 
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver, call, open_channel
 from fedchurn.federation.superlink.control import Control
-from fedchurn.federation.superlink.objects import inflated
+from fedchurn.federation.superlink.objects import Parts
 
 HEARTBEAT_SECONDS = 10.0  # the link gives a silent driver up after 60 s
+LINK = Node(node_id=SUPERLINK_NODE_ID)
 _COMPONENT = "flwr-serverapp"
 
 
@@ -96,6 +96,7 @@ class LinkRun:
             [AppIoTokenClientInterceptor(token)],
         )
         self._stub = ServerAppIoStub(self._channel)
+        self._parts = Parts(self._pull_object, self._push_object)
         call(self._stub.PullTaskInput, PullTaskInputRequest())
         self._closed = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -116,7 +117,7 @@ class LinkRun:
             response = call(self._stub.PushMessages, request)
             wanted = set(response.objects_to_push)
             for message in messages:
-                self._push_objects(message, wanted)
+                self._parts.push(message, wanted)
         return list(response.message_ids)
 
     def pull(self, message_ids: Sequence[str], seconds: float) -> list[Message]:
@@ -124,13 +125,13 @@ class LinkRun:
         response = call(self._stub.PullMessages, PullAppMessagesRequest(message_ids=message_ids))
         answers = []
         for proto, tree in zip(response.messages_list, response.message_object_trees, strict=True):
-            message = inflated(tree, self._pull_object, seconds)
+            message = self._parts.pull(self.number, tree, seconds)
             if message is None:
                 continue
             message.metadata.__dict__["_message_id"] = proto.metadata.message_id
             answers.append(message)
             request = ConfirmMessageReceivedRequest(
-                node=Node(node_id=SUPERLINK_NODE_ID),
+                node=LINK,
                 run_id=self.number,
                 message_object_id=proto.metadata.message_id,
             )
@@ -148,22 +149,17 @@ class LinkRun:
             call(self._stub.PushTaskOutput, request)
             self._control.sweep(self.number)
         self._heart.join()
+        self._parts.close()
         self._channel.close()
 
-    def _push_objects(self, message: Message, wanted: set[str]) -> None:
-        node = Node(node_id=SUPERLINK_NODE_ID)
-        for key, part in get_all_nested_objects(message).items():
-            if key in wanted:
-                wanted.discard(key)
-                request = PushObjectRequest(
-                    node=node, run_id=self.number, object_id=key, object_content=part.deflate()
-                )
-                call(self._stub.PushObject, request)
+    def _push_object(self, run: int, key: str, content: bytes) -> None:
+        request = PushObjectRequest(node=LINK, run_id=run, object_id=key, object_content=content)
+        call(self._stub.PushObject, request)
 
-    def _pull_object(self, key: str) -> bytes | None:
-        node = Node(node_id=SUPERLINK_NODE_ID)
-        request = PullObjectRequest(node=node, run_id=self.number, object_id=key)
-        response = call(self._stub.PullObject, request)
+    def _pull_object(self, run: int, key: str) -> bytes | None:
+        response = call(
+            self._stub.PullObject, PullObjectRequest(node=LINK, run_id=run, object_id=key)
+        )
         return cast(bytes, response.object_content) if response.object_available else None
 
     def _beat(self) -> None:
