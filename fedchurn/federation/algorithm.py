@@ -55,3 +55,6 @@ class Algorithm(Protocol):
 
     def client_numbers(self, state: RoundState, reply: Reply) -> dict[str, float]:
         """Training numbers of one client, for the record; ``loss`` is a mean per row."""
+
+    def notes(self, state: RoundState) -> Mapping[str, float]:
+        """Numbers about the next round that belong in its record, for example a clip norm."""

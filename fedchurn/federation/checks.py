@@ -42,6 +42,9 @@ class Accepted:
         return tuple(sorted(client for reply in self.replies for client in reply.clients))
 
 
+NOBODY = Accepted((), {}, {})  # nobody was asked, so nobody is missing
+
+
 def accept(
     replies: Sequence[Reply],
     policy: RoundPolicy,

@@ -87,6 +87,22 @@ def leaving(
     return _compressed(vector, rules)
 
 
+def numbers_leaving(
+    update: NDArray[np.floating], rules: UpdateRules, numbers: Mapping[str, float]
+) -> dict[str, float]:
+    """The numbers of a reply beside an update (size,), which all add up over clients.
+
+    A client that adds noise says nothing but its update. One that clips also says whether it had
+    to (``num_short``: 1 when the update was no longer than the clip norm).
+    """
+    if rules.noise_std:
+        return {}
+    if rules.clip_norm is None:
+        return dict(numbers)
+    length = float(np.linalg.norm(np.asarray(update, dtype=np.float64)))
+    return {**numbers, "num_short": float(length <= rules.clip_norm)}
+
+
 def clipped(vector: NDArray[np.float64], clip_norm: float | None) -> NDArray[np.float64]:
     """The vector, shortened to ``clip_norm`` if it is longer.
 

@@ -116,3 +116,6 @@ class LocalTraining:
             "loss": reply.numbers["loss_sum"] / num_rows,
             "accuracy": reply.numbers["num_right"] / num_rows,
         }
+
+    def notes(self, state: RoundState) -> Mapping[str, float]:  # noqa: ARG002
+        return {}

@@ -13,7 +13,7 @@ rounds that the same clients answered: other rows have another J.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,6 +157,9 @@ class Newton:
         chosen = state.best.candidate if state.best else 0
         loss = float(np.asarray(reply.arrays["newton.loss"], dtype=np.float64)[chosen])
         return {"num_rows": num_rows, "loss": loss / max(num_rows, 1.0)}
+
+    def notes(self, state: RoundState) -> Mapping[str, float]:  # noqa: ARG002
+        return {}
 
 
 _PARTS = ("loss", "gradient", "hessian")

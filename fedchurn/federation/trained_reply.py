@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedchurn.federation.client_update import Noise, UpdateRules, leaving
+from fedchurn.federation.client_update import Noise, UpdateRules, leaving, numbers_leaving
 from fedchurn.federation.exchange import Reply
 from fedchurn.federation.updates import flat
 from fedchurn.learning.spec import Weights
@@ -27,4 +27,5 @@ def update_reply(
         "num_right": trained.accuracy * trained.num_rows,
     }
     update = flat(trained.weights) - flat(before)
-    return Reply(client, leaving(update, rules, trained.num_rows, noise), numbers)
+    arrays = leaving(update, rules, trained.num_rows, noise)
+    return Reply(client, arrays, numbers_leaving(update, rules, numbers))
