@@ -82,6 +82,24 @@ def _inprocess(
     run_in_process(drive, {client: make_handler(table) for client, table in tables.items()})
 
 
+def _simulation(
+    settings: Settings,  # noqa: ARG001
+    client_files: Mapping[str, Path],
+    make_handler: MakeHandler,
+    drive: Drive,
+) -> None:
+    from fedchurn.federation.simulation import SimulationExchange
+    from fedchurn.federation.simulation_rows import SimulatedRows
+    from fedchurn.federation.simulation_tasks import bulk_tasks
+
+    def load(client: str) -> ClientTable:
+        return load_client_table(client_files[client])
+
+    plain = type(make_handler(load(min(client_files)))) is ClientSession
+    bulk = bulk_tasks(SimulatedRows(load)) if plain else None  # else clients do more than we know
+    drive(SimulationExchange(tuple(client_files), lambda c: make_handler(load(c)), bulk=bulk), None)
+
+
 def _ray(
     settings: Settings,  # noqa: ARG001
     client_files: Mapping[str, Path],
@@ -95,6 +113,7 @@ def _ray(
 
 ENGINES: Mapping[str, Callable[[Settings, Mapping[str, Path], MakeHandler, Drive], None]] = {
     "inprocess": _inprocess,
+    "simulation": _simulation,
     "ray": _ray,
 }
 

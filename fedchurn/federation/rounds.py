@@ -15,13 +15,22 @@ import numpy as np
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithm import Algorithm
-from fedchurn.federation.checks import Accepted, RoundPolicy, accept
-from fedchurn.federation.exchange import Exchange, Reply, Request, num_bytes
+from fedchurn.federation.checks import NOBODY, Accepted, RoundPolicy, accept
+from fedchurn.federation.exchange import (
+    ONE_SUM,
+    TOGETHER,
+    Exchange,
+    Reply,
+    Request,
+    num_bytes,
+)
 from fedchurn.federation.scoring import Evaluated, evaluate
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.spec import Weights
 
 OnRound = Callable[[RoundRecord, RoundState], None]
+MANY_CLIENTS = 100  # asked more, an exchange may give sums alone: records would drown in figures
+
 Clock = Callable[[], float]
 """Seconds, monotonic."""
 
@@ -140,22 +149,35 @@ def train_round(
     """The training half of a round, without evaluation; see ``play_round``."""
     request = algorithm.request(state)
     cohort = algorithm.cohort(state, exchange.clients())
+    if _are_many(cohort, exchange):
+        request = replace(request, config={**request.config, ONE_SUM: True})
     ticks = [clock()]
-    replies = exchange.ask(request, cohort, timeout_seconds=policy.deadline_seconds)
+    nobody = cohort is not None and not cohort  # independent draws may draw none
+    replies = () if nobody else exchange.ask(request, cohort, policy.deadline_seconds)
     ticks.append(clock())
-    accepted = accept(
-        replies,
-        policy,
-        what=f"round {request.round_num}, training",
-        norm=lambda reply: algorithm.update_norm(state, reply),
-        problem=lambda reply: algorithm.problem(state, reply),
-    )
+    accepted = NOBODY if nobody else _accepted(algorithm, state, replies, policy)
     candidates, memory = algorithm.step(state, accepted.replies)
     ticks.append(clock())
     moved = replace(state, round_num=state.round_num + 1, candidates=candidates, memory=memory)
     record = _trained(state, algorithm, request, replies, accepted)
     seconds = {"train": ticks[1] - ticks[0], "combine": ticks[2] - ticks[1]}
     return moved, replace(record, seconds=seconds, cohort=cohort or ())
+
+
+def _accepted(
+    algorithm: Algorithm, state: RoundState, replies: Sequence[Reply], policy: RoundPolicy
+) -> Accepted:
+    return accept(
+        replies,
+        policy,
+        what=f"round {state.round_num + 1}, training",
+        norm=lambda reply: algorithm.update_norm(state, reply),
+        problem=lambda reply: algorithm.problem(state, reply),
+    )
+
+
+def _are_many(asked: Sequence[str] | None, exchange: Exchange) -> bool:
+    return len(exchange.clients() if asked is None else asked) > MANY_CLIENTS
 
 
 def _trained(
@@ -180,6 +202,7 @@ def _trained(
         bytes_down=sum(down.values()),
         client_bytes_up=up,
         client_bytes_down=down,
+        notes=algorithm.notes(state),
     )
 
 
@@ -216,7 +239,7 @@ def _concluded(
         _loss(add_sums(sums.values()), stop.metric),
         weights,
         tuple(state.candidates[number] for number in near),
-        tuple(sorted(sums)),
+        each.clients,
     )
     is_best = stop.keep_last or _is_better(found, state.best, stop.min_gain)
     comparable = state.best is None or found.clients == state.best.clients
@@ -285,6 +308,7 @@ class _Evaluation:
             split,
             round_num=self.round_num,
             clients=self.clients,
+            one_sum=_are_many(self.clients, self.exchange),
         )
 
 
@@ -304,6 +328,8 @@ def _with_validation(
 ) -> dict[str, dict[str, float]]:
     result = {client: dict(numbers) for client, numbers in per_client.items()}
     for client, part in sums.items():
+        if client == TOGETHER:
+            continue
         numbers = {f"validation_{n}": v for n, v in _metric_numbers(part).items()}
         result.setdefault(client, {}).update(numbers)
     return result

@@ -8,17 +8,24 @@ from dataclasses import dataclass
 
 from fedchurn.evaluation.sums import ScoreSums
 from fedchurn.federation.checks import RoundPolicy, accept
-from fedchurn.federation.exchange import Exchange, Request
+from fedchurn.federation.exchange import ONE_SUM, Exchange, Request
 from fedchurn.federation.model_messages import of_candidate, weights_to_arrays
 from fedchurn.learning.spec import ModelSpec, Weights
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Score sums per candidate and client, and why some clients are not among them."""
+    """Score sums per candidate and client, and why some clients are not among them.
+
+    Attributes:
+        sums: under ``TOGETHER`` where only the sum over clients is known.
+        absences: reason per client that is not among them.
+        clients: whose rows were scored, sorted.
+    """
 
     sums: tuple[dict[str, ScoreSums], ...]
     absences: Mapping[str, str]
+    clients: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -31,6 +38,7 @@ def evaluate(
     *,
     round_num: int = 0,
     clients: Sequence[str] | None = None,
+    one_sum: bool = False,
 ) -> Evaluated:
     """Score sums per candidate and client on one split.
 
@@ -43,6 +51,7 @@ def evaluate(
         split: ``train``, ``validation`` or ``test``.
         round_num: the round that asks.
         clients: who is asked; all by default.
+        one_sum: a sum over the clients will do, where the exchange can make it.
 
     Raises:
         QuorumError: too few clients answered.
@@ -56,6 +65,7 @@ def evaluate(
             "spec": json.dumps(spec.to_dict()),
             "split": split,
             "num_candidates": len(candidates),
+            **({ONE_SUM: True} if one_sum else {}),
         },
     )
     replies = exchange.ask(request, clients, timeout_seconds=policy.deadline_seconds)
@@ -67,4 +77,4 @@ def evaluate(
         }
         for number in range(len(candidates))
     )
-    return Evaluated(sums, {**accepted.absences, **accepted.quarantined})
+    return Evaluated(sums, {**accepted.absences, **accepted.quarantined}, accepted.clients)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedchurn.errors import FederationError
 from fedchurn.evaluation.sums import ScoreSums, score_sums, score_sums_by_client
-from fedchurn.federation.client_update import UpdateRules, leaving
+from fedchurn.federation.client_update import UpdateRules, leaving, numbers_leaving
 from fedchurn.federation.exchange import ONE_SUM, TOGETHER, Reply, Request
 from fedchurn.federation.model_messages import candidate_weights, prefixed, spec_from
 from fedchurn.federation.newton_sums import newton_sums
@@ -38,7 +38,7 @@ def bulk_tasks(rows: SimulatedRows) -> Mapping[str, BulkTask]:
 
 
 _CONFIG = {
-    "local_epochs": {"encoder", "spec", "epochs", "update", "seed"},
+    "local_epochs": {"encoder", "spec", "epochs", "update", "seed", ONE_SUM},
     "evaluate": {"encoder", "spec", "split", "num_candidates", ONE_SUM},
     "newton": {"encoder", "split", "min_cell_rows", ONE_SUM},
 }
@@ -88,11 +88,15 @@ def _local_epochs(
         Reply(
             client,
             leaving(learnt.updates[place], rules, float(learnt.num_rows[place])),
-            {
-                "num_rows": float(learnt.num_rows[place]),
-                "loss_sum": float(learnt.loss_sum[place]),
-                "num_right": float(learnt.num_right[place]),
-            },
+            numbers_leaving(
+                learnt.updates[place],
+                rules,
+                {
+                    "num_rows": float(learnt.num_rows[place]),
+                    "loss_sum": float(learnt.loss_sum[place]),
+                    "num_right": float(learnt.num_right[place]),
+                },
+            ),
         )
         for place, client in enumerate(cohort.clients)
     ]
