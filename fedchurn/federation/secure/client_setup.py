@@ -30,9 +30,11 @@ class ClientSetup:
         seeds: per question, the seed of the own mask.
         channel_publics: by client, of all that advertised keys.
         mask_publics: by client, one per question.
+        sealed: its shares for the others, sorted by name.
         sharers: clients whose shares arrived; fixed by the first question.
         shares: by client, per question its shares of the seed and of the mask secret.
         asked: questions answered so far: the digest of what was asked.
+        answers: by question, the digest of its own answer.
         unmasked: by question, the survivors whose sum was unmasked.
     """
 
@@ -43,9 +45,11 @@ class ClientSetup:
     seeds: list[str]
     channel_publics: dict[str, str] = field(default_factory=dict)
     mask_publics: dict[str, list[str]] = field(default_factory=dict)
+    sealed: list[str] = field(default_factory=list)
     sharers: list[str] = field(default_factory=list)
     shares: dict[str, list[list[str]]] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     unmasked: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from fedchurn.errors import QuorumError
 from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request, num_bytes
+from fedchurn.federation.secure.client_checks import UNKNOWN_SETUP
 from fedchurn.federation.secure.fixed_point import Layout, from_words
 from fedchurn.federation.secure.messages import KEYS, SHARES, SUM, UNMASK
 from fedchurn.federation.secure.ring import Words
@@ -24,9 +25,10 @@ from fedchurn.federation.secure.server import (
     masked_vector,
 )
 from fedchurn.federation.secure.settings import SecureSettings
-from fedchurn.federation.secure.summable import sums_request
+from fedchurn.federation.secure.summable import check_request
 
 NUM_QUESTIONS = 8
+NUM_ATTEMPTS = 3
 STEP_SECONDS = 120.0  # the protocol's own messages hold no training
 
 _MOST_SETUPS = 4
@@ -91,13 +93,18 @@ class SecureExchange:
             QuorumError: fewer clients than the threshold got to the end.
         """
         asked = self.clients() if clients is None else tuple(sorted(set(clients)))
-        question = _Question(self, sums_request(request), asked, timeout_seconds)
-        self.last_cost = question.cost
-        try:
-            total = question.answer()
-        except Exception:
-            self._setups.pop(asked, None)
-            raise
+        check_request(request)
+        self.last_cost = SecureCost()
+        for attempt in range(NUM_ATTEMPTS):
+            question = _Question(self, request, asked, timeout_seconds)
+            try:
+                total = question.answer(is_last=attempt == NUM_ATTEMPTS - 1)
+                break
+            except _Forgotten:
+                self._setups.pop(asked, None)
+            except Exception:
+                self._setups.pop(asked, None)
+                raise
         if question.absences:
             self._setups.pop(asked, None)  # who comes back takes part in the next one
         absent = [Reply(client, error=why) for client, why in question.absences.items()]
@@ -118,12 +125,12 @@ class SecureExchange:
         return setup, is_new
 
     def send(
-        self, request: Request, clients: Sequence[str], timeout_seconds: float, cost: SecureCost
+        self, request: Request, clients: Sequence[str], timeout_seconds: float
     ) -> tuple[Reply, ...]:
         """Ask in the clear, and count what it costs."""
         begun = self._clock()
         replies = self._exchange.ask(request, clients, timeout_seconds)
-        cost.add(request, replies, self._clock() - begun)
+        self.last_cost.add(request, replies, self._clock() - begun)
         return replies
 
 
@@ -133,6 +140,10 @@ _WORDS = {
     SUM: "sending the masked vector",
     UNMASK: "unmasking",
 }
+
+
+class _Forgotten(Exception):
+    """A client that restarted lost its secrets: nothing was unmasked, so all can begin anew."""
 
 
 class _Question:
@@ -150,9 +161,16 @@ class _Question:
         self._asked = asked
         self._timeout_seconds = timeout_seconds
         self.absences: dict[str, str] = {}
-        self.cost = SecureCost()
+        self._is_last = False
 
-    def answer(self) -> Reply:
+    def answer(self, *, is_last: bool) -> Reply:
+        """The sum.
+
+        Raises:
+            _Forgotten: a client does not know the setup any more, and this is not the last attempt.
+            QuorumError: see ``SecureExchange.ask``.
+        """
+        self._is_last = is_last
         setup, is_new = self._exchange.setup(self._asked)
         if is_new:
             self._step(setup, setup.keys_request(), self._asked, setup.take_keys)
@@ -195,7 +213,7 @@ class _Question:
         timeout = self._timeout_seconds
         limit = timeout if request.task == SUM else min(timeout, STEP_SECONDS)
         usable = []
-        for reply in self._exchange.send(request, clients, limit, self.cost):
+        for reply in self._exchange.send(request, clients, limit):
             why = reply.error
             try:
                 if not why:
@@ -203,6 +221,8 @@ class _Question:
                     usable.append(reply)
             except (KeyError, TypeError, ValueError) as error:
                 why = f"unusable answer: {error}"
+            if UNKNOWN_SETUP in why and request.task != UNMASK and not self._is_last:
+                raise _Forgotten
             if why:
                 self.absences[reply.client] = f"{_WORDS[request.task]}: {why}"
         self._check_enough(setup, len(usable), request.task)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from fedchurn.encoding.statistics import arrays_without_ranges
 from fedchurn.errors import FederationError
@@ -20,6 +19,7 @@ SUMMABLE = (
     "newton",
     "statistics",
 )
+PLAIN = ("join",)  # facts by which clients are known: sizes and digests
 WIDE = ("statistics",)  # squares of a column of money, summed, leave too little of 64 bits
 
 
@@ -37,17 +37,22 @@ def check_summable(task: str) -> None:
         )
 
 
-def sums_request(request: Request) -> Request:
-    """The request, with updates asked for as weighted sums.
+def check_request(request: Request) -> None:
+    """Refuse questions whose answers cannot be added.
 
     Raises:
-        FederationError: see ``check_summable``.
+        FederationError: the task is not among ``SUMMABLE``, or updates are not asked for as
+            weighted sums.
     """
     check_summable(request.task)
     if request.task != "local_epochs":
-        return request
-    rules = {**json.loads(str(request.config.get("update", "{}"))), "weighted_sum": True}
-    return replace(request, config={**request.config, "update": json.dumps(rules, sort_keys=True)})
+        return
+    if not json.loads(str(request.config["update"])).get("summed"):
+        raise FederationError(
+            "updates were not asked for as weighted sums, so they cannot be added",
+            where="federation.secure",
+            next_step="train with RoundPolicy(summed=True)",
+        )
 
 
 def sums_of(request: Request, reply: Reply) -> tuple[Arrays, Mapping[str, float]]:
@@ -56,7 +61,7 @@ def sums_of(request: Request, reply: Reply) -> tuple[Arrays, Mapping[str, float]
     Raises:
         FederationError: the answer is no sum.
     """
-    check_summable(request.task)
+    check_request(request)
     if request.task == "statistics":
         return arrays_without_ranges(reply.arrays), reply.numbers
     if request.task == "compare":
@@ -65,11 +70,4 @@ def sums_of(request: Request, reply: Reply) -> tuple[Arrays, Mapping[str, float]
 
         comparison = ClientComparison.from_numbers(reply.client, reply.numbers)
         return reply.arrays, {**comparison.to_sums(), "num_rows": reply.numbers["num_rows"]}
-    if request.task == "local_epochs":
-        rules = json.loads(str(request.config.get("update", "{}")))
-        if not rules.get("weighted_sum") or rules.get("compression", "none") == "top_k":
-            raise FederationError(
-                "an update that is not a weighted sum over all places cannot be added",
-                next_step="ask with update.weighted_sum, without top_k",
-            )
     return reply.arrays, reply.numbers
