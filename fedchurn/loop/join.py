@@ -47,7 +47,7 @@ def join_stage(settings: Settings, contract: Contract) -> StageResult:
     """
     _refuse_rows(settings)
     joined = _ask_to_join(settings, contract)
-    facts = _facts(joined)
+    facts = joined_facts(joined)
     key = stage_key(contract_digest(contract), facts, settings.split.model_dump(mode="json"))
 
     def work(folder: Path) -> StageResult:
@@ -83,7 +83,8 @@ def _ask_to_join(settings: Settings, contract: Contract) -> Joined:
     return on_clients(settings, contract, {}, None, drive)
 
 
-def _facts(joined: Joined) -> dict[str, Any]:
+def joined_facts(joined: Joined) -> dict[str, Any]:
+    """What later stages use of clients that joined, JSON-ready; see ``join_stage``."""
     clients = joined.clients
     validations = {client: found.validation for client, found in clients.items()}
     rows = {
