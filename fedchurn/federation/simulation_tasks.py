@@ -22,6 +22,7 @@ from fedchurn.federation.model_messages import candidate_weights, prefixed, spec
 from fedchurn.federation.newton_sums import newton_sums
 from fedchurn.federation.simulation import BulkTask
 from fedchurn.federation.simulation_rows import SimulatedRows
+from fedchurn.federation.updates import CORRECTION, num_weights
 from fedchurn.learning.keras_cohort import CohortRows
 from fedchurn.learning.keras_epochs import EpochSettings, check_rows
 from fedchurn.learning.spec import ModelSpec, predict_probability
@@ -34,7 +35,7 @@ Array = NDArray[np.generic]
 def bulk_tasks(rows: SimulatedRows) -> Mapping[str, BulkTask]:
     """The tasks of this module, over the clients' rows."""
     forms = {"local_epochs": _local_epochs, "evaluate": _evaluate, "newton": _newton}
-    return {name: _Bulk(form, rows, _CONFIG[name]) for name, form in forms.items()}
+    return {name: _Bulk(form, rows, name) for name, form in forms.items()}
 
 
 _CONFIG = {
@@ -43,17 +44,21 @@ _CONFIG = {
     "newton": {"encoder", "split", "min_cell_rows", ONE_SUM},
 }
 
+_OWN_ARRAYS = {"local_epochs": {CORRECTION}}
+
 
 class _Bulk:
     """Calls a bulk form with requests that it understands."""
 
-    def __init__(self, form: Any, rows: SimulatedRows, config: set[str]) -> None:
+    def __init__(self, form: Any, rows: SimulatedRows, name: str) -> None:
         self._form = form
         self._rows = rows
-        self._config = config
+        self._config = _CONFIG[name]
+        self._own_arrays = _OWN_ARRAYS.get(name, set())
 
     def __call__(self, request: Request, clients: Sequence[str]) -> Sequence[Reply] | None:
-        if request.own_arrays or not set(request.config) <= self._config:
+        own = {name for arrays in request.own_arrays.values() for name in arrays}
+        if not (set(request.config) <= self._config and own <= self._own_arrays):
             return None
         replies: Sequence[Reply] | None = self._form(request, clients, self._rows)
         return replies
@@ -83,6 +88,7 @@ def _local_epochs(
         EpochSettings(**json.loads(str(config["epochs"]))),
         seed=int(config["seed"]),
         round_num=request.round_num,
+        corrections=_corrections(request, cohort.clients, num_weights(spec)),
     )
     return failed + [
         Reply(
@@ -100,6 +106,17 @@ def _local_epochs(
         )
         for place, client in enumerate(cohort.clients)
     ]
+
+
+def _corrections(request: Request, clients: Sequence[str], size: int) -> NDArray[np.float32] | None:
+    """What each client adds to its gradients (clients, size); zeros for who is sent nothing."""
+    own = request.own_arrays
+    if not any(CORRECTION in arrays for arrays in own.values()):
+        return None
+    corrections = np.zeros((len(clients), size), dtype=np.float32)
+    for place, client in enumerate(clients):
+        corrections[place] = own.get(client, {}).get(CORRECTION, np.float32(0))
+    return corrections
 
 
 def _without_rows(spec: ModelSpec, client: str) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from fedchurn.federation.aggregation.server_optimizer import (
 )
 
 FloatArray = NDArray[np.float64]
+Rows = Sequence[FloatArray]
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,17 @@ class ClientUpdate:
 
 
 class Rule(Protocol):
-    """Makes one update (size,) of ``updates`` (n, size), weighing rows by ``weights`` (n,)."""
+    """Makes one update (size,) of ``updates`` (n, size), weighing rows by ``weights`` (n,).
+
+    Robust rules get a matrix; the others a list of rows, which spares the copy.
+    """
 
     def __call__(
-        self, updates: FloatArray, weights: FloatArray, hyper: Mapping[str, float]
+        self, updates: Any, weights: FloatArray, hyper: Mapping[str, float]
     ) -> FloatArray: ...
 
 
-def _mean(updates: FloatArray, weights: FloatArray, hyper: Mapping[str, float]) -> FloatArray:  # noqa: ARG001
+def _mean(updates: Rows, weights: FloatArray, hyper: Mapping[str, float]) -> FloatArray:  # noqa: ARG001
     return weighted_mean(updates, weights)
 
 
@@ -102,9 +106,9 @@ def aggregate(
     strategy = strategy_named(name, hyper)
     _check(weights, updates)
     ordered = sorted(updates, key=lambda one: one.client)
-    matrix = np.stack([np.asarray(one.update, dtype=np.float64) for one in ordered])
+    rows = [np.asarray(one.update, dtype=np.float64) for one in ordered]
     shares = np.array([one.weight for one in ordered], dtype=np.float64)
-    combined = strategy.rule(matrix, shares, hyper)
+    combined = strategy.rule(np.stack(rows) if strategy.robust else rows, shares, hyper)
     return strategy.optimizer(np.asarray(weights, dtype=np.float64), combined, memory, hyper)
 
 

@@ -24,6 +24,7 @@ from fedchurn.federation.simulation import SimulationExchange
 from fedchurn.federation.simulation_rows import SimulatedRows
 from fedchurn.federation.simulation_tasks import bulk_tasks
 from fedchurn.federation.training import collect_statistics
+from fedchurn.federation.updates import CORRECTION, num_weights
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights
 from tests.unit.federation.clients import CONTRACT, federation, table
@@ -143,6 +144,20 @@ def test_some_clients_train_as_they_do_among_all(encoder: Encoder) -> None:
     asked = ("ben", "eve")
     mine = in_bulk().ask(training(encoder), asked)
     assert_same(mine, alone().ask(training(encoder), asked), 5e-5)
+
+
+def test_corrections_reach_their_clients(encoder: Encoder) -> None:
+    size = num_weights(spec_of(encoder))
+    own = {
+        client: {CORRECTION: np.full(size, number, dtype=np.float32)}
+        for number, client in enumerate(("ada", "cid"), start=1)
+    }
+    request = replace(training(encoder), own_arrays=own)
+    mine = in_bulk().ask(request)
+    assert_same(mine, alone().ask(request), 5e-5)
+    assert not np.allclose(
+        mine[0].arrays["update"], in_bulk().ask(training(encoder))[0].arrays["update"]
+    )
 
 
 def test_a_client_without_training_rows_is_told_as_it_would_tell(encoder: Encoder) -> None:
