@@ -8,6 +8,7 @@ its spec, one after another. It travels as ``update`` (size,), or as ``update.pl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from fedchurn.federation.exchange import Reply
 from fedchurn.learning.spec import ModelSpec, Weights
 
 UPDATE, PLACES, VALUES = "update", "update.places", "update.values"
+CORRECTION = "correction"  # (size,), what a client adds to every gradient; sent down to it alone
 
 
 def flat(weights: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
@@ -34,6 +36,7 @@ def unflat(spec: ModelSpec, vector: NDArray[np.floating]) -> Weights:
     return tuple(arrays)
 
 
+@lru_cache(maxsize=16)  # asked for every reply
 def num_weights(spec: ModelSpec) -> int:
     """Size of a flat update."""
     return sum(int(np.prod(shape)) for _, shape in spec.weight_shapes())
