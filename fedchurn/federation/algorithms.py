@@ -13,8 +13,9 @@ from fedchurn.federation.client_update import UpdateRules
 from fedchurn.federation.local_training import LocalTraining
 from fedchurn.federation.newton import Newton
 from fedchurn.federation.rounds import StopRule
+from fedchurn.federation.scaffold import Scaffold
 from fedchurn.learning.keras_model import initial_weights
-from fedchurn.learning.recipe import LocalPhase, NewtonPhase, Phase
+from fedchurn.learning.recipe import LocalPhase, NewtonPhase, Phase, Recipe
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights
 
 _STRATEGY_SETTINGS = (
@@ -36,6 +37,18 @@ def stop_rule(phase: Phase) -> StopRule:
     if isinstance(phase, NewtonPhase):
         return replace(rule, average_within=phase.average_within)
     return replace(rule, evaluate_every=phase.evaluate_every, keep_last=phase.keep == "last")
+
+
+def check_recipe(recipe: Recipe, *, summed: bool = False) -> None:
+    """Raise ``SettingsError`` for a phase that cannot be played, before anything is trained.
+
+    Args:
+        recipe: all its phases are looked at.
+        summed: whether only sums over clients will be seen.
+    """
+    for phase in recipe.phases:
+        if isinstance(phase, LocalPhase):
+            _hyper(phase, summed)
 
 
 def algorithm_of(
@@ -79,13 +92,15 @@ def _local_training(
     first = initial_weights(spec, seed)
     if before is not None and phase.linear and before[0].linear:
         first = (*before[1][:2], *first[2:])
-    return LocalTraining(
+    hyper = _hyper(phase, summed)
+    algorithm = Scaffold if phase.strategy == "scaffold" else LocalTraining
+    return algorithm(
         strategy=phase.strategy,
         spec=spec,
         encoder_json=encoder.to_json(),
         first_weights=first,
         epochs=_epochs(phase),
-        hyper=_hyper(phase, summed),
+        hyper=hyper,
         seed=seed,
         frozen_linear=phase.frozen_linear,
         rules=UpdateRules(
@@ -116,6 +131,9 @@ def _hyper(phase: LocalPhase, summed: bool) -> dict[str, float]:
     given = {name: getattr(phase, name) for name in _STRATEGY_SETTINGS}
     hyper = {name: float(value) for name, value in given.items() if value is not None}
     strategy = strategy_named(phase.strategy, hyper)
+    _check_proximal(phase)
+    if phase.strategy == "scaffold":
+        _check_scaffold(phase, summed)
     if strategy.robust and summed:
         raise SettingsError(
             f"{phase.strategy} compares clients, and secure aggregation shows their sum only",
@@ -125,3 +143,42 @@ def _hyper(phase: LocalPhase, summed: bool) -> dict[str, float]:
     if "clip_norm" in strategy.settings and phase.clip_norm is not None:
         hyper["clip_norm"] = phase.clip_norm
     return hyper
+
+
+def _check_proximal(phase: LocalPhase) -> None:
+    """FedAvg with a proximal term is FedProx, and records must say which one was played."""
+    if phase.strategy == "fedprox" and not phase.proximal_mu:
+        raise SettingsError(
+            "fedprox with proximal_mu 0 is fedavg",
+            where="training.phases",
+            next_step="set proximal_mu, for example to 0.01, or choose fedavg",
+        )
+    if phase.strategy == "fedavg" and phase.proximal_mu:
+        raise SettingsError(
+            f"fedavg has no proximal_mu ({phase.proximal_mu:g})",
+            where="training.phases",
+            next_step="choose fedprox",
+        )
+
+
+def _check_scaffold(phase: LocalPhase, summed: bool) -> None:
+    """The server reads a client's mean gradient off its update, so that must be plain SGD's."""
+    problems = {
+        "optimizer adam rescales gradients, so their mean cannot be read off an update;"
+        " choose sgd": phase.optimizer != "sgd",
+        "it needs every client's own update, and secure aggregation shows their sum only;"
+        " choose fedprox, or switch one of them off": summed,
+        "a proximal term bends the gradients that it corrects; leave proximal_mu at 0": bool(
+            phase.proximal_mu
+        ),
+        "a shortened update does not tell the mean gradient; leave clip_norm away": (
+            phase.clip_norm is not None
+        ),
+        "of an update sent in part (top_k) the mean gradient is not known; choose fp16": (
+            phase.compression == "top_k"
+        ),
+    }
+    for problem, found in problems.items():
+        if found:
+            reason, next_step = problem.split("; ")
+            raise SettingsError(f"scaffold: {reason}", where="training.phases", next_step=next_step)

@@ -30,6 +30,7 @@ from fedchurn.federation.model_messages import (
 )
 from fedchurn.federation.newton_sums import newton_sums, without_rare_inputs
 from fedchurn.federation.trained_reply import update_reply
+from fedchurn.federation.updates import CORRECTION
 from fedchurn.learning.spec import predict_probability
 
 SPLITS = {
@@ -159,6 +160,7 @@ class ClientSession:
             seed=int(config["seed"]),
             round_num=request.round_num,
             client=self._table.client,
+            correction=request.arrays.get(CORRECTION),
         )
         rules = UpdateRules.from_json(str(config["update"]))
         return update_reply(self._table.client, before, trained, rules)

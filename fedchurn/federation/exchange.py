@@ -46,7 +46,7 @@ class Request:
 
     def num_bytes_for(self, client: str) -> int:
         """Bytes of the arrays that this client is sent."""
-        return num_bytes(self.arrays) + num_bytes(self.own_arrays.get(client, {}))
+        return num_bytes(self.for_client(client).arrays)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.fit import fit_encoder
 from fedchurn.encoding.statistics import Statistics, pool_statistics, statistics_from_arrays
+from fedchurn.federation.algorithms import check_recipe
 from fedchurn.federation.checkpoint import Checkpoints, NoCheckpoints, Progress
 from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.course import Course, OnProgress
@@ -88,7 +89,9 @@ def train_federated(
 
     Raises:
         QuorumError: a round had too few usable answers.
+        SettingsError: a phase of the recipe cannot be played.
     """
+    check_recipe(recipe, summed=policy.summed)
     progress = checkpoints.newest()
     if progress is None:
         progress = Progress(*collect_statistics(exchange, policy, min_cell_rows))

@@ -86,6 +86,7 @@ def local_epochs(
     seed: int,
     round_num: int,
     client: str,
+    correction: NDArray[np.generic] | None = None,
 ) -> LocalUpdate:
     """Train ``settings.epochs`` epochs on one client's rows, starting from the global weights.
 
@@ -101,14 +102,18 @@ def local_epochs(
         seed: of the run, not negative.
         round_num: 1-based round.
         client: the client's name.
+        correction: (size,), added to every gradient, arrays one after another in the order of the
+            weights (SCAFFOLD's c - c_i, Karimireddy et al. 2020); None adds nothing.
 
     Raises:
-        FederationError: the client has no rows, or rows that do not fit the model.
+        FederationError: the client has no rows, or rows or a correction that do not fit the model.
         SettingsError: the weights do not fit the spec, or there is nothing to train.
     """
     check_weights(spec, weights)
     check_rows(spec, inputs, target, client)
     check_trainable(spec, settings)
+    if correction is not None:
+        _check_correction(weights, correction, client)
     training = Training.start(
         spec,
         weights,
@@ -116,6 +121,7 @@ def local_epochs(
         learning_rate=settings.learning_rate,
         proximal=settings.proximal,
         freeze_linear=settings.freeze_linear,
+        correction=correction,
     )
     for epoch in range(settings.epochs):
         training.reset_sums()
@@ -154,6 +160,18 @@ def check_trainable(spec: ModelSpec, settings: EpochSettings) -> None:
         raise SettingsError(
             "the linear path is frozen and there is no network to train",
             next_step="give the model hidden layers, or freeze_linear=False",
+        )
+
+
+def _check_correction(
+    weights: Sequence[NDArray[np.floating]], correction: NDArray[np.generic], client: str
+) -> None:
+    size = sum(array.size for array in weights)
+    if correction.shape != (size,):
+        raise FederationError(
+            f"a correction of shape {correction.shape}, expected {(size,)}",
+            where=f"client {client!r}",
+            next_step="the server must run the recipe that it sent",
         )
 
 

@@ -94,6 +94,7 @@ class Training:
     start_weights: list[Tensor]
     state: tuple[Tensor, ...]
     rates: tuple[Tensor, Tensor]
+    corrections: tuple[Tensor, ...] = ()
     loss_sum: float = 0.0
     num_right: float = 0.0
 
@@ -107,8 +108,12 @@ class Training:
         learning_rate: float,
         proximal: float,
         freeze_linear: bool,
+        correction: NDArray[np.generic] | None = None,
     ) -> Training:
-        """Begin at ``weights`` with a fresh optimizer."""
+        """Begin at ``weights`` with a fresh optimizer.
+
+        ``correction`` (size,) is added to every gradient; None adds nothing and costs nothing.
+        """
         configure_threads()
         import tensorflow as tf
 
@@ -123,6 +128,7 @@ class Training:
             trained,
             (trained, zeros, zeros, tf.constant(0.0)),
             (tf.constant(learning_rate, tf.float32), tf.constant(proximal, tf.float32)),
+            () if correction is None else _parts(correction, tensors)[num_frozen:],
         )
 
     def run(self, chunk: Chunk) -> None:
@@ -134,6 +140,7 @@ class Training:
             self.state,
             self.frozen,
             self.start_weights,
+            self.corrections,
             *(tf.constant(array) for array in arrays),
             tuple(tf.constant(mask) for mask in chunk.masks),
             tf.constant(chunk.num_batches),
@@ -151,9 +158,20 @@ class Training:
         return tuple(np.array(tensor) for tensor in (*self.frozen, *self.state[0]))
 
 
+def _parts(flat: NDArray[np.generic], like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """A flat vector as tensors of the shapes of ``like``."""
+    import tensorflow as tf
+
+    ends = np.cumsum([int(np.prod(tensor.shape)) for tensor in like])[:-1]
+    parts = np.split(np.asarray(flat, dtype=np.float32), ends)
+    return tuple(
+        tf.constant(part.reshape(tensor.shape)) for part, tensor in zip(parts, like, strict=True)
+    )
+
+
 @lru_cache(maxsize=16)
 def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
-    """One trace per spec, optimizer, batch size and frozen part; rates are arguments."""
+    """One trace per spec, optimizer, batch size, frozen and corrected part; rates are arguments."""
     import tensorflow as tf
 
     update = OPTIMIZER_STEPS[optimizer]
@@ -162,6 +180,7 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
         state: Any,
         frozen: Any,
         start: Any,
+        corrections: Any,
         inputs: Tensor,
         target: Tensor,
         row_weights: Tensor,
@@ -186,6 +205,8 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
                     tape.gradient(loss, trained), trained, start, strict=True
                 )
             ]
+            if corrections:
+                gradients = [g + c for g, c in zip(gradients, corrections, strict=True)]
             right = tf.cast(tf.equal(logit > 0, target[index] > 0.5), tf.float32)
             sums = (sums[0] + tf.reduce_sum(losses), sums[1] + tf.reduce_sum(counted * right))
             return index + 1, update(state, gradients, learning_rate), sums

@@ -266,3 +266,47 @@ def test_mistyped_settings_are_refused() -> None:
         EpochSettings(learning_rate=float("nan"))
     with pytest.raises(SettingsError, match="no network to train"):
         train(ADDITIVE, freeze_linear=True)
+
+
+@SPECS
+def test_a_correction_is_added_to_every_gradient(spec: ModelSpec) -> None:
+    """One batch of plain SGD: a correction moves the weights by rate times itself, once a step."""
+    spec = without_dropout(spec)
+    size = sum(array.size for array in random_weights(spec))
+    correction = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    inputs, target = rows_of(20)
+    settings = EpochSettings(batch_size=32, optimizer="sgd", learning_rate=0.1)
+    with_it, without = (
+        local_epochs(
+            spec,
+            random_weights(spec),
+            inputs,
+            target,
+            settings,
+            seed=5,
+            round_num=1,
+            client="acme",
+            correction=one,
+        )
+        for one in (correction, None)
+    )
+    moved = np.concatenate(
+        [(a - b).ravel() for a, b in zip(with_it.weights, without.weights, strict=True)]
+    )
+    np.testing.assert_allclose(moved, -0.1 * correction, atol=1e-6)
+
+
+def test_a_correction_of_another_size_is_refused() -> None:
+    inputs, target = rows_of(20)
+    with pytest.raises(FederationError, match="correction of shape"):
+        local_epochs(
+            ADDITIVE,
+            random_weights(ADDITIVE),
+            inputs,
+            target,
+            EpochSettings(),
+            seed=5,
+            round_num=1,
+            client="acme",
+            correction=np.zeros(5, np.float32),
+        )
