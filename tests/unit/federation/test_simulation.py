@@ -12,9 +12,8 @@ import pytest
 from fedchurn.data.client_table import VALIDATION, ClientTable
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.fit import EncoderSettings, fit_encoder
-from fedchurn.encoding.statistics import pool_statistics
+from fedchurn.encoding.statistics import client_statistics
 from fedchurn.evaluation.sums import ScoreSums
-from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.client_update import UpdateRules
 from fedchurn.federation.direct_exchange import DirectExchange
@@ -23,11 +22,10 @@ from fedchurn.federation.model_messages import of_candidate, weights_to_arrays
 from fedchurn.federation.simulation import SimulationExchange
 from fedchurn.federation.simulation_rows import SimulatedRows
 from fedchurn.federation.simulation_tasks import bulk_tasks
-from fedchurn.federation.training import collect_statistics
 from fedchurn.federation.updates import CORRECTION, num_weights
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights
-from tests.unit.federation.clients import CONTRACT, federation, table
+from tests.unit.federation.clients import CONTRACT, federation, joined, table
 
 TABLES = {
     name: table(name, size, seed)
@@ -39,9 +37,9 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    statistics, _ = collect_statistics(alone(), RoundPolicy(), 1)
-    pooled = pool_statistics(list(statistics.values()))
-    return fit_encoder(pooled, CONTRACT, EncoderSettings(num_knots=3))
+    whole = joined(list(TABLES.values()), "whole")
+    statistics = client_statistics(whole.columns, whole.target, CONTRACT, min_cell_rows=1)
+    return fit_encoder(statistics, CONTRACT, EncoderSettings(num_knots=3))
 
 
 def alone() -> DirectExchange:
