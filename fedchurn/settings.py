@@ -17,6 +17,8 @@ from fedchurn.learning.recipe import Recipe
 from fedchurn.privacy.policy import PrivacySettings
 from fedchurn.registry.policy import PromotionPolicy
 from fedchurn.retraining.policy import RetrainPolicy
+from fedchurn.settings_secure import SecureSettings
+from fedchurn.settings_superlink import SuperlinkSettings
 
 SIMULATED_CLIENTS = 20  # from so many on, clients dealt by chance are trained together
 
@@ -87,6 +89,8 @@ class FederationSettings(_Record):
         deadline_seconds: how long a question waits for answers.
         max_norm_ratio: an update this many times the median norm is refused.
         min_cell_rows: smallest number of rows behind a reported count (k).
+        secure: masked sums; see ``SecureSettings``.
+        superlink: where the link of the engine ``superlink`` is.
     """
 
     engine: Literal["auto", "inprocess", "simulation", "ray", "superlink"] = "auto"
@@ -94,6 +98,8 @@ class FederationSettings(_Record):
     deadline_seconds: float = Field(default=600.0, gt=0)
     max_norm_ratio: float = Field(default=50.0, gt=1)
     min_cell_rows: int = Field(default=5, ge=1)
+    superlink: SuperlinkSettings = SuperlinkSettings()
+    secure: SecureSettings = SecureSettings()
 
 
 class EvaluationSettings(_Record):
@@ -263,6 +269,7 @@ class Settings(_Record):
             ("home", "tracking", "packaging", "retraining", "feedback"), True
         )
         beside["drift"] = {"log_folder"}
+        beside["federation"] = {"superlink"}
         plain = self.model_dump(mode="json", exclude=beside)
         plain["data"] = {
             name: value

@@ -14,6 +14,7 @@ from fedchurn.data.client_table import ClientTable, load_client_table
 from fedchurn.errors import SettingsError, nearest
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange
+from fedchurn.federation.secure.switch import secured_handler
 from fedchurn.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def run_on_engine(
     return results[0]
 
 
-def client_handler(table: ClientTable, settings: Settings, contract: Contract) -> ClientHandler:  # noqa: ARG001
+def client_handler(table: ClientTable, settings: Settings, contract: Contract) -> ClientHandler:
     """What answers for a client in engines that have its rows here."""
-    return ClientSession(table, contract)
+    session = ClientSession(table, contract)
+    return secured_handler(table.client, session, settings.federation.secure)
 
 
 def _inprocess(
@@ -111,10 +113,27 @@ def _ray(
     run_in_ray(drive, client_files, make_handler)
 
 
+def _superlink(
+    settings: Settings,
+    client_files: Mapping[str, Path],  # noqa: ARG001
+    make_handler: MakeHandler,  # noqa: ARG001
+    drive: Drive,
+) -> None:
+    from fedchurn.federation.superlink.driver import run_on_superlink
+
+    federation = settings.federation
+    run_on_superlink(
+        federation.superlink,
+        lambda exchange: drive(exchange, None),
+        quorum_fraction=federation.quorum_fraction,
+    )
+
+
 ENGINES: Mapping[str, Callable[[Settings, Mapping[str, Path], MakeHandler, Drive], None]] = {
     "inprocess": _inprocess,
     "simulation": _simulation,
     "ray": _ray,
+    "superlink": _superlink,
 }
 
 

@@ -17,6 +17,7 @@ from fedchurn.data.client_table import ClientTable, load_client_table
 from fedchurn.errors import SettingsError
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.federation.flower_app import make_client_app, make_server_app
+from fedchurn.federation.secure.store_flower import with_context
 
 MakeHandler = Callable[[ClientTable], ClientHandler]
 OBJECT_STORE_BYTES = 256 * 2**20  # models are small; Ray would take a third of the memory
@@ -41,7 +42,7 @@ class _ClientFiles:
         key = (context.run_id, path)
         if key not in _kept_handlers:
             _kept_handlers[key] = self.make_handler(load_client_table(path))
-        return _kept_handlers[key]
+        return with_context(_kept_handlers[key], context)
 
     def _of(self, context: Context) -> tuple[str, Path]:
         return self.files[int(context.node_config["partition-id"])]

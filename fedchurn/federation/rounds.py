@@ -25,6 +25,7 @@ from fedchurn.federation.exchange import (
     num_bytes,
 )
 from fedchurn.federation.scoring import Evaluated, evaluate
+from fedchurn.federation.secure.cost import SecureCost, cost_of
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.spec import Weights
 
@@ -161,6 +162,7 @@ def train_round(
     moved = replace(state, round_num=state.round_num + 1, candidates=candidates, memory=memory)
     record = _trained(state, algorithm, request, replies, accepted)
     seconds = {"train": ticks[1] - ticks[0], "combine": ticks[2] - ticks[1]}
+    record = _with_protocol(record, None if nobody else cost_of(exchange))
     return moved, replace(record, seconds=seconds, cohort=cohort or ())
 
 
@@ -203,6 +205,20 @@ def _trained(
         client_bytes_up=up,
         client_bytes_down=down,
         notes=algorithm.notes(state),
+    )
+
+
+def _with_protocol(record: RoundRecord, cost: SecureCost | None) -> RoundRecord:
+    """The record with the bytes of all messages, where one question takes several."""
+    if cost is None:
+        return record
+    return replace(
+        record,
+        bytes_up=sum(cost.bytes_up.values()),
+        bytes_down=sum(cost.bytes_down.values()),
+        client_bytes_up=dict(cost.bytes_up),
+        client_bytes_down=dict(cost.bytes_down),
+        notes={**record.notes, **cost.notes()},
     )
 
 

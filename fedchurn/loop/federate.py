@@ -44,6 +44,7 @@ def round_policy(federation: FederationSettings) -> RoundPolicy:
         quorum_fraction=federation.quorum_fraction,
         deadline_seconds=federation.deadline_seconds,
         max_norm_ratio=federation.max_norm_ratio,
+        summed=federation.secure.on,
     )
 
 
@@ -94,6 +95,7 @@ def federate_key(settings: Settings, contract: Contract, validated: dict[str, An
         contract_digest(contract),
         settings.training.model_dump(mode="json"),
         settings.federation.model_dump(mode="json"),
+        settings.privacy.model_dump(mode="json"),
         settings.seed,
         settings.tracking_uri,
     )
@@ -109,14 +111,23 @@ def federate(
 ) -> TrainedRun:
     """Train on the clients' files, or go on from what ``kept`` holds; see ``TrainedRun``.
 
-    Where rows are remote there are no files, but clients that ``joined``.
+    Where rows are remote there are no files, but clients that ``joined``. A private training is its
+    own fallback: another model would spend more of the clients' privacy.
     """
     policy = round_policy(settings.federation)
 
-    def drive(exchange: Exchange) -> TrainedRun:
+    def drive(everybody: Exchange) -> TrainedRun:
+        checkpoints = CheckpointFolder(kept / "model")
+        booking = book(settings, contract.contract, everybody.clients(), kept.name, checkpoints)
+        exchange = OnlyClients(everybody, booking.terms.clients) if booking else everybody
         train = partial(_train, exchange, contract, settings)
-        model = train(settings.training, on_round, CheckpointFolder(kept / "model"))
-        fallback = train(FALLBACK, _quietly, CheckpointFolder(kept / "fallback"))
+        if booking:
+            recipe = private_recipe(settings.privacy, settings.training)
+            model = fallback = train(recipe, on_round, checkpoints, booking.terms)
+            booking.settle(model.records)
+        else:
+            model = train(settings.training, on_round, checkpoints)
+            fallback = train(FALLBACK, _quietly, CheckpointFolder(kept / "fallback"))
 
         def sums(trained: TrainedModel, weights: Weights, split: str) -> ClientSums:
             encoder = trained.encoder.to_json()
@@ -126,17 +137,29 @@ def federate(
             model=_scorer(model, contract),
             fallback=_scorer(fallback, contract),
             best_round_num=model.best_round_num,
-            records=joined.told_in(model.records) if joined else model.records,
+            records=_told(model.records, joined, booking),
             statistics=model.client_statistics,
             validation=sums(model, model.selection_weights, "validation"),
             test=sums(model, model.weights, "test"),
             fallback_test=sums(fallback, fallback.weights, "test"),
-            relation=collect_relation(
+            relation=None
+            if booking
+            else collect_relation(
                 exchange, policy, model, contract, settings.federation.min_cell_rows
             ),
+            privacy=booking.to_card() if booking else None,
         )
 
     return on_clients(settings, contract, files, joined, drive)
+
+
+def _told(
+    records: tuple[RoundRecord, ...], joined: JoinedClients | None, booking: Booking | None
+) -> tuple[RoundRecord, ...]:
+    """The records, with those who took no part at all."""
+    for told_by in (joined, booking):
+        records = told_by.told_in(records) if told_by else records
+    return records
 
 
 def _quietly(_record: RoundRecord, _total: int) -> None:
@@ -150,6 +173,7 @@ def _train(
     recipe: Recipe,
     on_round: OnRound,
     checkpoints: Checkpoints,
+    private: PrivateTerms | None = None,
 ) -> TrainedModel:
     return train_federated(
         exchange,
@@ -160,6 +184,7 @@ def _train(
         min_cell_rows=settings.federation.min_cell_rows,
         on_progress=on_round,
         checkpoints=checkpoints,
+        private=private,
     )
 
 

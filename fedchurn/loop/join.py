@@ -80,7 +80,7 @@ def _ask_to_join(settings: Settings, contract: Contract) -> Joined:
             min_cell_rows=settings.federation.min_cell_rows,
         )
 
-    return on_clients(settings, contract, {}, None, drive)
+    return on_clients(settings, contract, {}, None, drive, summed=False)
 
 
 def joined_facts(joined: Joined) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fedchurn.errors import FederationError, PromotionRefused
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.checks import accept
-from fedchurn.federation.exchange import Exchange, Request
+from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.model_messages import models_to_arrays, of_candidate
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.production import (
@@ -224,7 +224,7 @@ def _compared(
     def drive(exchange: Exchange) -> tuple[PairedComparison, ScoreSums]:
         replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
         accepted = accept(replies, policy, what="comparison with the champion", finite=False)
-        parts = [ClientComparison.from_numbers(r.client, r.numbers) for r in accepted.replies]
+        parts = [_comparison(reply) for reply in accepted.replies]
         sums = [ScoreSums.from_arrays(of_candidate(r.arrays, 1)) for r in accepted.replies]
         return combine_comparisons(parts), add_sums(sums)
 
@@ -234,6 +234,11 @@ def _compared(
     except FederationError as error:  # for example columns that the champion wants and rows lack
         return None, None, f"The champion could not be scored on these rows: {error.what}."
     return comparison, sums, ""
+
+
+def _comparison(reply: Reply) -> ClientComparison:
+    read = ClientComparison.from_sums if reply.members else ClientComparison.from_numbers
+    return read(reply.client, reply.numbers)
 
 
 def _request(challenger: Release, champion: Release) -> Request:

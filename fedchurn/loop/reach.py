@@ -12,6 +12,7 @@ from fedchurn.errors import SettingsError
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
 from fedchurn.federation.joining import RestrictedExchange
+from fedchurn.federation.secure.switch import secured_exchange
 from fedchurn.federation.state import RoundRecord
 from fedchurn.settings import Settings
 
@@ -75,6 +76,8 @@ def on_clients(
     files: dict[str, Path],
     joined: JoinedClients | None,
     drive: Callable[[Exchange], T],
+    *,
+    summed: bool = True,
 ) -> T:
     """What ``drive`` returns, given an exchange that reaches the clients of this training.
 
@@ -84,9 +87,11 @@ def on_clients(
         files: per client the file of its rows; empty where rows are remote.
         joined: clients on hosts of their own; others that are connected are not asked.
         drive: asks the clients.
+        summed: whether answers are sums, which are masked where settings say so.
     """
 
     def restricted(exchange: Exchange) -> T:
-        return drive(exchange if joined is None else RestrictedExchange(exchange, joined.stamps))
+        known = exchange if joined is None else RestrictedExchange(exchange, joined.stamps)
+        return drive(secured_exchange(known, settings.federation.secure) if summed else known)
 
     return run_on_engine(settings, files, contract, restricted)

@@ -55,9 +55,9 @@ from fedchurn.federation.secure.pair_masks import (
     seed_digest,
 )
 from fedchurn.federation.secure.ring import Words, add_words
-from fedchurn.federation.secure.settings import SecureSettings
 from fedchurn.federation.secure.shares import SHARE_BYTES, split_secret
 from fedchurn.federation.secure.summable import PLAIN, WIDE, check_summable, sums_of
+from fedchurn.settings_secure import SecureSettings
 
 
 class SecureHandler:
@@ -88,6 +88,10 @@ class SecureHandler:
             SUM: self._sum,
             UNMASK: self._unmask,
         }
+
+    def with_store(self, store: Store) -> SecureHandler:
+        """The same client with its secrets kept elsewhere."""
+        return SecureHandler(self._client, self._handler, self._settings, store)
 
     def handle(self, request: Request) -> Reply:
         """The reply to one message of the protocol.

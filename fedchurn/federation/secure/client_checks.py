@@ -8,7 +8,7 @@ from fedchurn.errors import FederationError
 from fedchurn.federation.secure.client_setup import ClientMemory, ClientSetup
 from fedchurn.federation.secure.masks import public_key
 from fedchurn.federation.secure.messages import names_digest
-from fedchurn.federation.secure.settings import SecureSettings
+from fedchurn.settings_secure import SecureSettings
 
 MAX_QUESTIONS = 64  # of one setup
 UNKNOWN_SETUP = "this setup is not known here"

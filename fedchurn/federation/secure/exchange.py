@@ -10,11 +10,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from fedchurn.errors import QuorumError
-from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request, num_bytes
+from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request
 from fedchurn.federation.secure.client_checks import UNKNOWN_SETUP
+from fedchurn.federation.secure.cost import SecureCost
 from fedchurn.federation.secure.fixed_point import Layout, from_words
 from fedchurn.federation.secure.messages import KEYS, SHARES, SUM, UNMASK
 from fedchurn.federation.secure.ring import Words
@@ -24,31 +24,14 @@ from fedchurn.federation.secure.server import (
     common_layout,
     masked_vector,
 )
-from fedchurn.federation.secure.settings import SecureSettings
 from fedchurn.federation.secure.summable import check_request
+from fedchurn.settings_secure import SecureSettings
 
 NUM_QUESTIONS = 8
 NUM_ATTEMPTS = 3
 STEP_SECONDS = 120.0  # the protocol's own messages hold no training
 
 _MOST_SETUPS = 4
-
-
-@dataclass
-class SecureCost:
-    """What one question cost: bytes of arrays by client, and seconds by step."""
-
-    bytes_up: dict[str, int] = field(default_factory=dict)
-    bytes_down: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def add(self, request: Request, replies: Sequence[Reply], seconds: float) -> None:
-        """Count one exchange of messages."""
-        for reply in replies:
-            name = reply.client
-            self.bytes_up[name] = self.bytes_up.get(name, 0) + num_bytes(reply.arrays)
-            self.bytes_down[name] = self.bytes_down.get(name, 0) + request.num_bytes_for(name)
-        self.seconds[request.task] = self.seconds.get(request.task, 0.0) + seconds
 
 
 class SecureExchange:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from flwr.app import Message
 
 from fedchurn.errors import FederationError, SettingsError
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver
+from fedchurn.federation.superlink.channel import LinkRefused, RunOver
 from fedchurn.federation.superlink.control import Control
 from fedchurn.federation.superlink.keys import DRIVER_SECRET, ROOTS, read_file, read_public_keys
 from fedchurn.federation.superlink.link_exchange import LinkExchange, Session
@@ -19,6 +20,8 @@ from fedchurn.federation.superlink.run import LinkAddresses, LinkRun
 from fedchurn.settings_superlink import SuperlinkSettings
 
 T = TypeVar("T")
+
+_awaited: set[SuperlinkSettings] = set()  # links whose clients this process has waited for
 
 
 class DrivenLink:
@@ -94,15 +97,31 @@ def run_on_superlink(
     link = DrivenLink(control, addresses, names)
     completed = False
     try:
-        exchange = LinkExchange(
-            link,
-            num_clients=settings.num_clients or len(names),
-            connect_timeout_seconds=settings.connect_timeout_seconds,
-            quorum_fraction=quorum_fraction,
-        )
-        result = drive(exchange)
+        with refusals_told(settings):
+            exchange = LinkExchange(
+                link,
+                num_clients=_num_awaited(settings, len(names), quorum_fraction),
+                connect_timeout_seconds=settings.connect_timeout_seconds,
+                quorum_fraction=quorum_fraction,
+            )
+            _awaited.add(settings)
+            result = drive(exchange)
         completed = True
         return result
+    finally:
+        link.close(completed=completed)
+        control.close()
+
+
+@contextmanager
+def refusals_told(settings: SuperlinkSettings) -> Iterator[None]:
+    """What a link refuses in the block, in words for people.
+
+    Raises:
+        FederationError: it did.
+    """
+    try:
+        yield
     except (LinkRefused, RunOver) as error:
         raise FederationError(
             f"the link refused: {error}",
@@ -110,10 +129,14 @@ def run_on_superlink(
             next_step="the driver's folder must be made together with the link's: see "
             "`fedchurn federate keys`",
         ) from error
-    finally:
-        with suppress(LinkAway):
-            link.close(completed=completed)
-        control.close()
+
+
+def _num_awaited(settings: SuperlinkSettings, num_keys: int, quorum_fraction: float) -> int:
+    """Clients to wait for: all at first; later questions must not wait for one that has left."""
+    num_clients = settings.num_clients or num_keys
+    if settings in _awaited:
+        return max(1, math.ceil(quorum_fraction * num_clients))
+    return num_clients
 
 
 def driver_folder(settings: SuperlinkSettings) -> Path:
