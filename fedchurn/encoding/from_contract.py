@@ -8,7 +8,8 @@ from fedchurn.contract.columns import features
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.encoder import CategoryEncoding, Encoder, NumberEncoding
 from fedchurn.encoding.fit import EncoderSettings
-from fedchurn.encoding.ranges import number_ranges
+from fedchurn.encoding.ranges import histogram_edges, number_ranges
+from fedchurn.encoding.statistics import CategoryCounts, NumberSums, Statistics
 from fedchurn.errors import ContractError
 
 
@@ -50,3 +51,18 @@ def _number(name: str, low: float, high: float, settings: EncoderSettings) -> Nu
     )
     knots = tuple(float(cut) for cut in cuts)
     return NumberEncoding(name, center, scale, middle, knots, missing_flag=True)
+
+
+def no_statistics(contract: Contract) -> Statistics:
+    """Statistics of no rows at all; ``low`` and ``high`` are the contract's range."""
+    edges, ranges = histogram_edges(contract), number_ranges(contract)
+    numbers: dict[str, NumberSums] = {}
+    categories: dict[str, CategoryCounts] = {}
+    for feature in features(contract):
+        if feature.labels is None:
+            low, high = ranges[feature.name] or (0.0, 1.0)
+            cells = np.zeros(len(edges[feature.name]) + 1)
+            numbers[feature.name] = NumberSums(0.0, 0.0, 0.0, 0.0, low, high, cells)
+        else:
+            categories[feature.name] = CategoryCounts(np.zeros(len(feature.labels)), 0.0, 0.0)
+    return Statistics(0.0, 0.0, numbers, categories, 0.0)

@@ -11,7 +11,10 @@ from fedchurn.federation.algorithms import algorithm_of, max_rounds, stop_rule
 from fedchurn.federation.checkpoint import Checkpoints, Progress
 from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.exchange import Exchange
+from fedchurn.federation.local_training import LocalTraining
 from fedchurn.federation.newton import Newton
+from fedchurn.federation.privacy.private_training import PrivateTraining
+from fedchurn.federation.privacy.terms import PrivateTerms
 from fedchurn.federation.rounds import mean_weights, play_rounds, train_round
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.recipe import NewtonPhase, Phase, Recipe
@@ -37,6 +40,7 @@ class Course:
         progress: Progress,
         on_progress: OnProgress,
         checkpoints: Checkpoints,
+        private: PrivateTerms | None = None,
     ) -> None:
         self._exchange = exchange
         self._policy = policy
@@ -44,6 +48,7 @@ class Course:
         self._encoder = encoder
         self._on_progress = on_progress
         self._checkpoints = checkpoints
+        self._private = private
         self.progress = progress
 
     def play(self, seed: int, min_cell_rows: int) -> tuple[ModelSpec, BestRound, Weights]:
@@ -52,14 +57,7 @@ class Course:
             self._tell(record)
         before: tuple[ModelSpec, Weights] | None = None
         for number, phase in enumerate(self._recipe.phases):
-            algorithm = algorithm_of(
-                phase,
-                self._encoder,
-                before,
-                seed=seed,
-                min_cell_rows=min_cell_rows,
-                summed=self._policy.summed,
-            )
+            algorithm = self._algorithm(phase, before, seed, min_cell_rows)
             if number >= len(self.progress.bests):
                 self._play_phase(algorithm, phase)
             best = self.progress.bests[number]
@@ -68,6 +66,26 @@ class Course:
         if isinstance(last, NewtonPhase) and last.refit_rounds:
             return algorithm.spec, best, self._refit(last, best, min_cell_rows)
         return algorithm.spec, best, best.weights
+
+    def _algorithm(
+        self,
+        phase: Phase,
+        before: tuple[ModelSpec, Weights] | None,
+        seed: int,
+        min_cell_rows: int,
+    ) -> Algorithm:
+        algorithm = algorithm_of(
+            phase,
+            self._encoder,
+            before,
+            seed=seed,
+            min_cell_rows=min_cell_rows,
+            summed=self._policy.summed,
+        )
+        if self._private is None:
+            return algorithm
+        assert isinstance(algorithm, LocalTraining)  # the terms were agreed on such a phase
+        return PrivateTraining(algorithm, self._private)
 
     def _play_phase(self, algorithm: Algorithm, phase: Phase) -> None:
         rounds_before = self._rounds_before(self.progress.state)

@@ -8,12 +8,19 @@ from dataclasses import dataclass, replace
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.fit import fit_encoder
-from fedchurn.encoding.statistics import Statistics, pool_statistics, statistics_from_arrays
+from fedchurn.encoding.from_contract import contract_encoder, no_statistics
+from fedchurn.encoding.statistics import (
+    Statistics,
+    pool_statistics,
+    statistics_from_arrays,
+    with_ranges,
+)
 from fedchurn.federation.algorithms import check_recipe
 from fedchurn.federation.checkpoint import Checkpoints, NoCheckpoints, Progress
 from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.course import Course, OnProgress
 from fedchurn.federation.exchange import Exchange, Request
+from fedchurn.federation.privacy.terms import PrivateTerms
 from fedchurn.federation.state import RoundRecord
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import ModelSpec, Weights
@@ -26,7 +33,8 @@ class TrainedModel:
     """The result of a federated training.
 
     Attributes:
-        encoder: fitted on the sum of the clients' statistics.
+        encoder: fitted on the sum of the clients' statistics; in a private training made from the
+            contract alone, and statistics are empty.
         spec: shape of the model.
         weights: the model: the best round's, refitted if the recipe says so.
         selection_weights: the best round's weights, which have not seen validation rows; thresholds
@@ -48,9 +56,11 @@ class TrainedModel:
 
 
 def collect_statistics(
-    exchange: Exchange, policy: RoundPolicy, min_cell_rows: int
+    exchange: Exchange, policy: RoundPolicy, contract: Contract, min_cell_rows: int
 ) -> tuple[dict[str, Statistics], dict[str, str]]:
     """Round 0: statistics of the training rows per client, and why some clients gave none.
+
+    Of a sum over clients the ranges are read off its histograms: a smallest value is no sum.
 
     Raises:
         QuorumError: too few clients answered.
@@ -59,6 +69,8 @@ def collect_statistics(
     replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
     accepted = accept(replies, policy, what="round 0, statistics")
     statistics = {r.client: statistics_from_arrays(r.arrays) for r in accepted.replies}
+    if policy.summed:
+        statistics = {c: with_ranges(part, contract) for c, part in statistics.items()}
     return statistics, {**accepted.absences, **accepted.quarantined}
 
 
@@ -72,6 +84,7 @@ def train_federated(
     min_cell_rows: int = 5,
     on_progress: OnProgress = lambda _record, _total: None,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
+    private: PrivateTerms | None = None,
 ) -> TrainedModel:
     """Statistics, encoder and all phases of a recipe.
 
@@ -86,6 +99,8 @@ def train_federated(
             may be played; the rounds of an interrupted training are told again.
         checkpoints: where progress is kept after every round, and found again: a training that was
             killed goes on, and ends with the weights that it would have had.
+        private: terms of a private training: no statistics are asked for, updates are clipped and
+            noise is added; see ``agree_terms`` and ``private_recipe``.
 
     Raises:
         QuorumError: a round had too few usable answers.
@@ -94,11 +109,17 @@ def train_federated(
     check_recipe(recipe, summed=policy.summed)
     progress = checkpoints.newest()
     if progress is None:
-        progress = Progress(*collect_statistics(exchange, policy, min_cell_rows))
+        asked = private is None
+        found = collect_statistics(exchange, policy, contract, min_cell_rows) if asked else ({}, {})
+        progress = Progress(*found)
         checkpoints.keep(progress)
-    pooled = pool_statistics(list(progress.statistics.values()))
-    encoder = fit_encoder(pooled, contract, recipe.encoder)
-    course = Course(exchange, policy, recipe, encoder, progress, on_progress, checkpoints)
+    if private is None:
+        pooled = pool_statistics(list(progress.statistics.values()))
+        encoder = fit_encoder(pooled, contract, recipe.encoder)
+    else:
+        pooled = no_statistics(contract)
+        encoder = contract_encoder(contract, recipe.encoder)
+    course = Course(exchange, policy, recipe, encoder, progress, on_progress, checkpoints, private)
     spec, best, final = course.play(seed, min_cell_rows)
     return TrainedModel(
         encoder=encoder,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import MISSING, Feature
 from fedchurn.encoding.encoder import CategoryEncoding, NumberEncoding
+from fedchurn.encoding.from_contract import no_statistics
 from fedchurn.encoding.statistics import Statistics, pool_statistics
 from fedchurn.evaluation.curves import FeatureCurve, strongest_first
 from fedchurn.release.scorer import Scorer
@@ -24,11 +25,13 @@ def feature_curves(
     Args:
         model: encoder and weights.
         known: the contract's features.
-        statistics: per client; their sum gives range and most common label.
+        statistics: per client; their sum gives range and most common label. None at all after a
+            private training: the contract's range and first label stand in.
     """
     if not model.spec.linear or model.spec.hidden:
         return ()
-    pooled = pool_statistics(list(statistics.values()))
+    parts = list(statistics.values())
+    pooled = pool_statistics(parts) if parts else no_statistics(model.contract)
     kernel = model.weights[0][:, 0].astype(np.float64)
     names = {feature.name for feature in known}
     curves = []

@@ -16,11 +16,13 @@ from fedchurn.federation.checkpoint_folder import CheckpointFolder
 from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.dependence import collect_relation
 from fedchurn.federation.exchange import Exchange
+from fedchurn.federation.privacy.terms import PrivateTerms, private_recipe
 from fedchurn.federation.scoring import evaluate
 from fedchurn.federation.state import RoundRecord
 from fedchurn.federation.training import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from fedchurn.learning.spec import Weights
+from fedchurn.loop.private_training import Booking, OnlyClients, book
 from fedchurn.loop.reach import JoinedClients, on_clients
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.loop.trained_run import ClientSums, TrainedRun, write_run

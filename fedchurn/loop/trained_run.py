@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from fedchurn.release.scorer import Scorer
 
 ClientSums = dict[str, ScoreSums]
 
+SECONDS = "seconds.json"
+
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -41,6 +43,7 @@ class TrainedRun:
         test: score sums per client on test rows, by the model.
         fallback_test: the same by the fallback.
         relation: how columns go together; None without columns that are watched for drift.
+        privacy: what the training promised and spent, JSON-ready; None without privacy.
     """
 
     model: Scorer
@@ -52,6 +55,7 @@ class TrainedRun:
     test: ClientSums
     fallback_test: ClientSums
     relation: Relation | None = None
+    privacy: Mapping[str, Any] | None = None
 
 
 def write_run(run: TrainedRun, folder: Path) -> None:
@@ -60,9 +64,14 @@ def write_run(run: TrainedRun, folder: Path) -> None:
         (folder / name).mkdir()
         for file, content in scorer.to_files().items():
             (folder / name / file).write_bytes(content)
+    records = [record.to_dict() for record in run.records]
+    # Apart, so that equal trainings leave equal files, but for this one.
+    seconds = [record.pop("seconds") for record in records]
+    (folder / SECONDS).write_text(json.dumps(seconds), encoding="utf-8")
     facts = {
         "best_round_num": run.best_round_num,
-        "records": [record.to_dict() for record in run.records],
+        "records": records,
+        "privacy": run.privacy,
     }
     (folder / "rounds.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for name, sums in _sums(run).items():
@@ -92,7 +101,7 @@ def read_run(folder: Path, contract: Contract) -> TrainedRun:
         model=_scorer(folder / "model", contract),
         fallback=_scorer(folder / "fallback", contract),
         best_round_num=int(facts["best_round_num"]),
-        records=tuple(RoundRecord.from_dict(stored) for stored in facts["records"]),
+        records=_records(folder, facts["records"]),
         statistics={
             client: statistics_from_arrays(arrays)
             for client, arrays in _read_arrays(folder / "statistics.npz").items()
@@ -101,7 +110,17 @@ def read_run(folder: Path, contract: Contract) -> TrainedRun:
         test=_read_sums(folder / "test.npz"),
         fallback_test=_read_sums(folder / "fallback_test.npz"),
         relation=_read_relation(folder),
+        privacy=facts.get("privacy"),
     )
+
+
+def _records(folder: Path, stored: Sequence[Mapping[str, Any]]) -> tuple[RoundRecord, ...]:
+    try:
+        seconds = json.loads((folder / SECONDS).read_text(encoding="utf-8"))
+    except FileNotFoundError:  # a training of an earlier version
+        seconds = [{} for _ in stored]
+    pairs = zip(stored, seconds, strict=True)
+    return tuple(RoundRecord.from_dict({**one, "seconds": took}) for one, took in pairs)
 
 
 def _read_relation(folder: Path) -> Relation | None:

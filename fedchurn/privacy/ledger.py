@@ -7,7 +7,8 @@ and chained like every journal (``fedchurn.journal``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,6 @@ class LedgerEntry:
             self.sampling_rate,
         )
 
-    @property
-    def terms(self) -> tuple[object, ...]:
-        """What a training that goes on must have in common with its reservation."""
-        rounds = tuple(sorted(self.num_rounds.items()))
-        return (self.training, self.mechanism, self.noise_multiplier, self.sampling_rate, rounds)
-
 
 def read_entry(stored: Mapping[str, Any]) -> LedgerEntry:
     """The entry behind a line."""
@@ -114,24 +109,28 @@ class Ledger:
                 found.setdefault(client, []).append(booking.spending(client))
         return {client: tuple(found[client]) for client in sorted(found)}
 
-    def reserve(self, entry: LedgerEntry, *, goes_on: bool = False) -> LedgerEntry:
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other trainings from booking, in this and in other processes; may be nested.
+
+        Raises:
+            BusyError: another writer holds it for longer than ``lock_seconds``.
+            PrivacyError: the folder cannot be written.
+        """
+        with self._file.lock():
+            yield
+
+    def reserve(self, entry: LedgerEntry) -> LedgerEntry:
         """Book what a training may spend; on disk when this returns.
 
         Args:
             entry: with any number; it is given its own.
-            goes_on: the training goes on where an earlier run of it stopped and shows nothing that
-                the earlier run did not: an open reservation with equal terms stands for it too.
 
         Raises:
             PrivacyError: the disk refuses, or the ledger is altered; nothing was added.
         """
         with self._file.lock():
             lines = self._file.lines()
-            settled = {li.entry.number for li in lines if li.entry.action == SETTLE}
-            for line in lines:
-                known = line.entry
-                if goes_on and known.number not in settled and known.terms == entry.terms:
-                    return known
             number = max((li.entry.number for li in lines), default=0) + 1
             booked = replace(entry, action=RESERVE, number=number)
             self._file.append(booked, after=lines[-1] if lines else None)
