@@ -14,7 +14,7 @@ import pytest
 from fedchurn.contract.load import load_contract
 from fedchurn.data.sample import generate_sample
 from fedchurn.loop.federate import federate
-from fedchurn.loop.trained_run import write_run
+from fedchurn.loop.trained_run import SECONDS, write_run
 from fedchurn.loop.validate import client_files, validate_stage
 from fedchurn.quiet import apply_quiet_environment
 from fedchurn.settings import Settings
@@ -43,17 +43,18 @@ def main(home: Path, rows: Path, plan: list[list[str]]) -> None:
         files = client_files(validate_stage(settings, contract))
         folder = home / f"run_{number}"
         folder.mkdir()
-        write_run(federate(files, contract, settings, lambda _record, _total: None), folder)
+        kept = home / f"kept_{number}"
+        write_run(federate(files, contract, settings, lambda _record, _total: None, kept), folder)
         told.append(_digests(folder))
     sys.stdout.write(json.dumps(told) + "\n")
 
 
 def _digests(folder: Path) -> Digests:
-    """sha256 of everything that a training leaves: weights, encoder, statistics, sums, rounds."""
+    """sha256 of all that a training leaves, but for how long it took."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != SECONDS
     }
 
 
