@@ -14,6 +14,7 @@ from fedchurn.cli import (
     client_drift_verb,
     contract_verbs,
     drift_verb,
+    federate_verbs,
     key_verbs,
     model_verbs,
     registry_verbs,
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(contract_verbs.app, name="contract")
+app.add_typer(federate_verbs.app, name="federate")
 model_verbs.add_to(app)
 registry_verbs.add_to(app)
 retraining_verbs.add_to(app)

@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
-from flwr.supercore.grpc import create_channel
+from flwr.supercore.grpc import GRPC_MAX_MESSAGE_LENGTH
 from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 
 from fedchurn.errors import FederationError
 
 CALL_SECONDS = 10.0
+_UNLIMITED = [  # as the link itself
+    ("grpc.max_send_message_length", GRPC_MAX_MESSAGE_LENGTH),
+    ("grpc.max_receive_message_length", GRPC_MAX_MESSAGE_LENGTH),
+]
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _UNTRUSTED = ("handshake failed", "certificate_verify_failed", "certificate verify failed")
 _OVER = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
@@ -60,12 +64,9 @@ def open_channel(
         component: what we are to Flower: ``SuperNode``, ``flwr-serverapp`` ...
         interceptors: what signs our calls.
     """
-    return create_channel(
-        server_address=address,
-        insecure=False,
-        root_certificates=roots,
-        interceptors=[_FlowerVersion(component), *interceptors],
-    )
+    credentials = grpc.ssl_channel_credentials(roots)
+    channel = grpc.secure_channel(address, credentials, options=_UNLIMITED)
+    return grpc.intercept_channel(channel, _FlowerVersion(component), *interceptors)
 
 
 def call(method: Callable[..., Any], request: Any, seconds: float = CALL_SECONDS) -> Any:

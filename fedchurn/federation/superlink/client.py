@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import ClientHandler
@@ -133,11 +134,21 @@ def answer_questions(
         poll_seconds = SHORTEST_POLL_SECONDS
         begun = time.monotonic()
         context = Context(question.metadata.run_id, connection.node, config, RecordDict(), {})
+        answer = _answer(app, question, context)
+        _sent(connection, answer, time.monotonic() - begun)
+
+
+def _answer(app: ClientApp, question: Message, context: Context) -> Message:
+    """The app's answer; a question that is none of ours is answered with an error."""
+    try:
         question.content = unfolded(question.content)
         answer = app(question, context)
-        if answer.has_content():
-            answer.content = folded(answer.content)
-        _sent(connection, answer, time.monotonic() - begun)
+        answer.content = folded(answer.content)
+        return answer
+    except Exception as raised:  # a client outlives any question
+        logger.warning("a question was not answered: %s", raised)
+        error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(raised).__name__}: {raised}")
+        return Message(error, reply_to=question)
 
 
 def _sent(connection: Connection, answer: Message, seconds_taken: float) -> None:

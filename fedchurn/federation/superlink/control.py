@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 
 import grpc
@@ -20,7 +21,10 @@ from flwr.proto.control_pb2_grpc import ControlStub
 from flwr.supercore.constant import NodeStatus
 from flwr.supercore.fab import Fab
 
-from fedchurn.federation.superlink.channel import LinkRefused, call, open_channel
+from fedchurn.errors import FederationError
+from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, call, open_channel
+
+POLL_SECONDS = 0.2
 
 # Flower wants an app bundle per run. Ours holds no code: the driver and the clients have their own,
 # and run nothing that a link hands them.
@@ -67,11 +71,32 @@ class Control:
     """
 
     def __init__(self, address: str, roots: bytes) -> None:
+        self._address = address
         self._channel: grpc.Channel = open_channel(address, roots, "flwr-cli")
         self._stub = ControlStub(self._channel)
 
     def close(self) -> None:
         self._channel.close()
+
+    def await_answer(self, seconds: float) -> None:
+        """Return as soon as the link answers.
+
+        Raises:
+            FederationError: it does not within ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.nodes()
+                return
+            except LinkAway as error:
+                if time.monotonic() > deadline:
+                    raise FederationError(
+                        f"no link answers within {seconds:g} s",
+                        where=self._address,
+                        next_step="start it: `fedchurn federate up`; or see its log",
+                    ) from error
+            time.sleep(POLL_SECONDS)
 
     def nodes(self) -> tuple[LinkNode, ...]:
         """Nodes that may connect."""

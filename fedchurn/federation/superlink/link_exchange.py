@@ -74,14 +74,14 @@ class LinkExchange:
     Args:
         link: carries messages.
         num_clients: how many clients to wait for before the first question.
-        connect_timeout_seconds: how long to wait for them.
+        connect_timeout_seconds: how long to wait for them; then the quorum is enough.
         quorum_fraction: while fewer than this share of the asked clients answered, absent ones are
             waited for until the deadline; above it they miss the question.
         clock: seconds, monotonic.
         sleep: waits so many seconds.
 
     Raises:
-        FederationError: too few clients connected in time.
+        FederationError: fewer than the quorum connected in time.
     """
 
     def __init__(
@@ -163,20 +163,23 @@ class LinkExchange:
         self._sleep(max(0.0, min(seconds, deadline - self._clock())))
 
     def _wait_for(self, num_clients: int, seconds: float) -> None:
+        """Wait for all; when the time is over, for no more than the quorum."""
         deadline = self._clock() + seconds
         self._look(deadline)
-        while len(self._sessions) < num_clients:
-            if self._clock() >= deadline:
-                names = ", ".join(sorted(self._sessions)) or "none"
-                raise FederationError(
-                    f"{len(self._sessions)} of {num_clients} clients connected within "
-                    f"{seconds:g} s: {names}",
-                    where="engine superlink",
-                    next_step="start the missing clients (`fedchurn federate client`), or wait for "
-                    "fewer: federation.superlink.num_clients",
-                )
+        while len(self._sessions) < num_clients and self._clock() < deadline:
             self._rest(LONGEST_POLL_SECONDS, deadline)
             self._look(deadline)
+        num_needed = max(1, math.ceil(self._quorum_fraction * num_clients))
+        if len(self._sessions) < num_needed:
+            names = ", ".join(sorted(self._sessions)) or "none"
+            raise FederationError(
+                f"{len(self._sessions)} of {num_clients} clients connected within "
+                f"{seconds:g} s: {names}",
+                where="engine superlink",
+                next_step="start the link (`fedchurn federate up`) and the missing clients "
+                "(`fedchurn federate client`), or wait for fewer: "
+                "federation.superlink.num_clients",
+            )
 
 
 class _Question:
@@ -254,15 +257,21 @@ class _Question:
 
     def _take(self, client: str, answer: Message) -> None:
         if not answer.has_error():
-            reply = reply_of(unfolded(answer.content), self._request)
-            if reply.client != client:
-                reply = Reply(client, error=f"answered in the name of {reply.client!r}")
-            self._replies[client] = reply
+            self._replies[client] = self._reply(client, answer)
         elif answer.error.code in _GONE:
             self._lost.add(client)
         else:
             reason = answer.error.reason or f"error {answer.error.code}"
             self._replies[client] = Reply(client, error=reason)
+
+    def _reply(self, client: str, answer: Message) -> Reply:
+        try:
+            reply = reply_of(unfolded(answer.content), self._request)
+        except Exception as error:  # whatever a client sends, the others' round goes on
+            return Reply(client, error=f"unusable answer: {type(error).__name__}: {error}")
+        if reply.client != client:
+            return Reply(client, error=f"answered in the name of {reply.client!r}")
+        return reply
 
     def _message(self, client: str, session: Session, seconds: float) -> Message:
         own = self._request.for_client(client)
