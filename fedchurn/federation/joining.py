@@ -6,7 +6,7 @@ else, or test on rows that another model has seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.contract_difference import contract_differences, differences_text
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.join_facts import FACTS, STAMP, JoinFacts
+from fedchurn.federation.refusal import tell_refused
 
 MAX_FACTS_BYTES = 4 * 2**20
 
@@ -37,6 +38,11 @@ class Joined:
     clients: Mapping[str, JoinFacts]
     refused: Mapping[str, str]
 
+    @property
+    def stamps(self) -> dict[str, str]:
+        """What each client is held to from now on."""
+        return {client: facts.stamp for client, facts in self.clients.items()}
+
 
 def join_clients(
     exchange: Exchange,
@@ -45,6 +51,7 @@ def join_clients(
     *,
     split: Split,
     min_cell_rows: int = 1,
+    expected: Iterable[str] = (),
 ) -> Joined:
     """Ask every client to join.
 
@@ -54,6 +61,8 @@ def join_clients(
         policy: deadline, and the quorum: a share of all clients, refused ones included.
         split: settings by which clients must have split their rows.
         min_cell_rows: k; see ``Membership.reply``.
+        expected: clients that belong to the federation; one that is not connected is told among the
+            refused, and does not count for the quorum.
 
     Raises:
         QuorumError: too few clients could join; names every other one and why.
@@ -69,6 +78,8 @@ def join_clients(
             refused[reply.client] = why
         else:
             clients[reply.client] = facts
+    replied = {reply.client for reply in replies if not reply.error}
+    tell_refused(exchange, {c: why for c, why in refused.items() if c in replied})
     needed = max(1, int(np.ceil(policy.quorum_fraction * len(replies))))
     if len(clients) < needed:
         told = "; ".join(f"{client}: {why}" for client, why in sorted(refused.items()))
@@ -77,7 +88,9 @@ def join_clients(
             where="joining",
             next_step="mend the named clients, or lower federation.quorum_fraction",
         )
-    return Joined(clients, refused)
+    away = set(expected) - set(clients) - set(refused)
+    refused.update(dict.fromkeys(away, "did not join: not connected"))
+    return Joined(clients, dict(sorted(refused.items())))
 
 
 def _read(reply: Reply) -> tuple[JoinFacts | None, str]:

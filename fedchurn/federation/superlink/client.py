@@ -21,8 +21,9 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.exchange import ClientHandler
+from fedchurn.federation.exchange import ClientHandler, Reply, Request
 from fedchurn.federation.flower_app import make_client_app
+from fedchurn.federation.refusal import REFUSED, WHY
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver
 from fedchurn.federation.superlink.fleet import HEARTBEAT_SECONDS, FleetConnection
 from fedchurn.federation.superlink.folding import folded, unfolded
@@ -85,7 +86,8 @@ def serve_client(
     Raises:
         FederationError: the link does not know the key, or its certificate is not vouched for.
     """
-    app = make_client_app(lambda _context: handler, lambda _context: place.name)
+    listener = _Listener(handler, place.name, tell)
+    app = make_client_app(lambda _context: listener, lambda _context: place.name)
     while not is_ended():
         connection = _connected(place, tell, is_ended)
         if connection is None:
@@ -97,6 +99,21 @@ def serve_client(
             tell(f"client {place.name}: the link forgot us; connecting again")
         finally:
             connection.close()
+
+
+class _Listener:
+    """Tells whoever watches why the driver refuses this client; passes all else on."""
+
+    def __init__(self, handler: ClientHandler, name: str, tell: Callable[[str], None]) -> None:
+        self._handler = handler
+        self._name = name
+        self._tell = tell
+
+    def handle(self, request: Request) -> Reply:
+        if request.task != REFUSED:
+            return self._handler.handle(request)
+        self._tell(f"client {self._name}: the driver says: {request.config[WHY]}")
+        return Reply(self._name)
 
 
 def answer_questions(

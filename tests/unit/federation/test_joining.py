@@ -193,6 +193,13 @@ class TestQuorum:
             join(session(A), Broken(), Broken(), policy=policy)
         assert "b: did not join: OSError: disk gone during join; c: did not" in str(found.value)
 
+    def test_who_has_a_key_and_is_away_is_told_and_not_counted(self) -> None:
+        exchange = DirectExchange({"a": session(A)})
+        joined = join_clients(
+            exchange, CONTRACT, RoundPolicy(), split=SPLIT, expected=("a", "c", "b")
+        )
+        assert joined.refused == dict.fromkeys("bc", "did not join: not connected")
+
     def test_nobody_is_too_few(self) -> None:
         with pytest.raises(QuorumError, match="0 of 1 clients could join"):
             join(Broken())
@@ -220,7 +227,7 @@ class TestRestrictedExchange:
         a, b, c = Counted(session(A)), Counted(session(B, other)), Counted(session(C))
         inner = DirectExchange({"a": a, "b": b, "c": c})
         joined = join_clients(inner, CONTRACT, HALF, split=SPLIT)
-        exchange = RestrictedExchange(inner, {n: f.stamp for n, f in joined.clients.items()})
+        exchange = RestrictedExchange(inner, joined.stamps)
         assert exchange.clients() == ("a", "c")
         assert [(r.client, r.error) for r in exchange.ask(statistics())] == [("a", ""), ("c", "")]
         assert [(r.client, r.error) for r in exchange.ask(statistics(), ["c", "b"])] == [
@@ -228,7 +235,7 @@ class TestRestrictedExchange:
             ("c", ""),
         ]
         assert [r.client for r in exchange.ask(statistics(), ["b"])] == ["b"]
-        assert [request.task for request in b.requests] == ["join"]
+        assert [request.task for request in b.requests] == ["join", "refused"]
 
     def test_the_answer_is_the_one_without_a_stamp(self) -> None:
         facts = join(session(A)).clients["a"]
