@@ -22,11 +22,15 @@ from fedchurn.data.client_table import ClientTable, save_client_table
 from fedchurn.data.deal import deal_rows, silo_values
 from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable
-from fedchurn.drift.clients.client_verdicts import MIN_CELL_ROWS
+from fedchurn.drift.clients.client_verdicts import MIN_CELL_ROWS, FederatedDrift
 from fedchurn.errors import IntegrityError
 from fedchurn.federation.drift_question import DriftQuestion, ask_about_drift
 from fedchurn.federation.engines import run_on_engine
+from fedchurn.federation.exchange import Exchange
+from fedchurn.federation.joining import Joined, RestrictedExchange
 from fedchurn.loop.federate import round_policy
+from fedchurn.loop.join import ask_to_join
+from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.validate import read_rows
 from fedchurn.quality.copies import copy_groups, group_keys
 from fedchurn.release.load import Release
@@ -43,7 +47,8 @@ def check_clients(settings: Settings, release: Release) -> dict[str, Any]:
 
     Returns:
         JSON-ready: ``FederatedDrift`` and ``contract``, ``release``, ``timestamp``,
-        ``min_cell_rows``, ``epsilon``, ``lacking`` (columns that a client's file lacks).
+        ``min_cell_rows``, ``epsilon``, ``lacking`` (columns that a client's file lacks), and with
+        clients on hosts of their own ``refused`` (why some were not asked).
 
     Raises:
         SourceError: a file cannot be read.
@@ -57,18 +62,10 @@ def check_clients(settings: Settings, release: Release) -> dict[str, Any]:
             where=f"release {release.release_id}",
             next_step="train again with this version of Fedchurn",
         )
-    current = current_rows(read_rows(settings, release.contract), settings, release.contract)
     question = question_of(settings, release)
-    policy = round_policy(settings.federation)
-    home = settings.home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix="client-rows-") as folder:
-        found = run_on_engine(
-            settings,
-            _saved([one.table for one in current], Path(folder)),
-            release.contract,
-            lambda exchange: ask_about_drift(exchange, policy, question),
-        )
+    settings.home.mkdir(parents=True, exist_ok=True)
+    ask = _ask_hosts if rows_are_remote(settings) else _ask_here
+    found, facts = ask(settings, release, question)
     return {
         **found.to_dict(),
         "contract": release.contract.contract,
@@ -76,8 +73,44 @@ def check_clients(settings: Settings, release: Release) -> dict[str, Any]:
         "timestamp": time_text(time()),
         "min_cell_rows": question.min_cell_rows,
         "epsilon": question.epsilon,
-        "lacking": {one.table.client: list(one.lacking) for one in current if one.lacking},
+        **facts,
     }
+
+
+def _ask_here(
+    settings: Settings, release: Release, question: DriftQuestion
+) -> tuple[FederatedDrift, dict[str, Any]]:
+    """Of rows on this machine, and which columns they lack."""
+    current = current_rows(read_rows(settings, release.contract), settings, release.contract)
+    policy = round_policy(settings.federation)
+    home = settings.home.resolve()
+    with tempfile.TemporaryDirectory(dir=home, prefix="client-rows-") as folder:
+        found = run_on_engine(
+            settings,
+            _saved([one.table for one in current], Path(folder)),
+            release.contract,
+            lambda exchange: ask_about_drift(exchange, policy, question),
+        )
+    lacking = {one.table.client: list(one.lacking) for one in current if one.lacking}
+    return found, {"lacking": lacking}
+
+
+def _ask_hosts(
+    settings: Settings, release: Release, question: DriftQuestion
+) -> tuple[FederatedDrift, dict[str, Any]]:
+    """Of rows that clients on hosts of their own read when they started, and who was refused.
+
+    Such a client answers only when its rows have passed its checks, so no column is lacking.
+    """
+    policy = round_policy(settings.federation)
+
+    def drive(exchange: Exchange) -> tuple[FederatedDrift, Joined]:
+        joined = ask_to_join(exchange, settings, release.contract)
+        members = RestrictedExchange(exchange, joined.stamps)
+        return ask_about_drift(members, policy, question), joined
+
+    found, joined = run_on_engine(settings, {}, release.contract, drive)
+    return found, {"lacking": {}, "refused": dict(joined.refused)}
 
 
 def question_of(settings: Settings, release: Release) -> DriftQuestion:

@@ -16,7 +16,7 @@ from fedchurn.federation.exchange import Exchange
 from fedchurn.federation.join_facts import JoinFacts, own_version
 from fedchurn.federation.joining import Joined, join_clients
 from fedchurn.loop.federate import round_policy
-from fedchurn.loop.reach import on_clients, rows_are_remote
+from fedchurn.loop.reach import expected_clients, on_clients, rows_are_remote
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.loop.validate import part_facts, validate_stage
 from fedchurn.settings import Settings
@@ -46,7 +46,14 @@ def join_stage(settings: Settings, contract: Contract) -> StageResult:
         FederationError: clients did not connect in time.
     """
     _refuse_rows(settings)
-    joined = _ask_to_join(settings, contract)
+    joined = on_clients(
+        settings,
+        contract,
+        {},
+        None,
+        lambda exchange: ask_to_join(exchange, settings, contract),
+        summed=False,
+    )
     facts = joined_facts(joined)
     key = stage_key(contract_digest(contract), facts, settings.split.model_dump(mode="json"))
 
@@ -70,17 +77,16 @@ def _refuse_rows(settings: Settings) -> None:
         )
 
 
-def _ask_to_join(settings: Settings, contract: Contract) -> Joined:
-    def drive(exchange: Exchange) -> Joined:
-        return join_clients(
-            exchange,
-            contract,
-            round_policy(settings.federation),
-            split=settings.split.model_dump(mode="json"),
-            min_cell_rows=settings.federation.min_cell_rows,
-        )
-
-    return on_clients(settings, contract, {}, None, drive, summed=False)
+def ask_to_join(exchange: Exchange, settings: Settings, contract: Contract) -> Joined:
+    """``join_clients`` by settings, with every client that has a key."""
+    return join_clients(
+        exchange,
+        contract,
+        round_policy(settings.federation),
+        split=settings.split.model_dump(mode="json"),
+        min_cell_rows=settings.federation.min_cell_rows,
+        expected=expected_clients(settings),
+    )
 
 
 def joined_facts(joined: Joined) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def joined_facts(joined: Joined) -> dict[str, Any]:
     }
     return {
         "clients": {},
-        "stamps": {client: found.stamp for client, found in clients.items()},
+        "stamps": joined.stamps,
         "refused": dict(joined.refused),
         "data_digests": {client: found.data_digest for client, found in clients.items()},
         "split_digests": {client: found.split_digest for client, found in clients.items()},

@@ -70,6 +70,20 @@ def check_rows_here(settings: Settings, what: str) -> None:
         )
 
 
+def expected_clients(settings: Settings) -> tuple[str, ...]:
+    """Names of the clients that have a key, on hosts of their own; empty for other engines.
+
+    Raises:
+        SettingsError: the driver's keys cannot be read.
+    """
+    keys = settings.federation.superlink.keys
+    if not rows_are_remote(settings) or keys is None:
+        return ()
+    from fedchurn.federation.superlink.keys import read_public_keys
+
+    return tuple(sorted(read_public_keys(keys)))
+
+
 def on_clients(
     settings: Settings,
     contract: Contract,

@@ -27,6 +27,7 @@ from fedchurn.data.sources import RawTable, read_table
 from fedchurn.data.split import check_no_leak, split_table
 from fedchurn.errors import SourceError
 from fedchurn.federation.join_facts import Part, parts_of
+from fedchurn.loop.reach import check_rows_here
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.quality.copies import copy_groups, group_keys
 from fedchurn.quality.gate import Validated, validate_client
@@ -49,7 +50,9 @@ def read_rows(settings: Settings, contract: Contract) -> list[RawTable]:
 
     Raises:
         SourceError: a table cannot be found or read.
+        SettingsError: rows lie beside the clients, on hosts of their own.
     """
+    check_rows_here(settings, "this")
     data = settings.data
     if data.clients:
         return list(read_clients(data.clients, contract, sheet=data.sheet))

@@ -16,6 +16,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import load_client_table
 from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable
+from fedchurn.loop.reach import check_rows_here
 from fedchurn.loop.validate import read_rows
 from fedchurn.quality.content import hash_columns
 from fedchurn.settings import Settings
@@ -55,7 +56,9 @@ def base_rows(settings: Settings, contract: Contract) -> BaseRows:
 
     Raises:
         SourceError: a table cannot be found or read.
+        SettingsError: rows lie beside the clients; what works then is in docs/retraining.md.
     """
+    check_rows_here(settings, "retraining")
     raw = tuple(read_rows(settings, contract))
     return BaseRows(raw, tuple(canonical_table(table, contract) for table in raw))
 
