@@ -13,6 +13,10 @@ from jinja2 import Environment, StrictUndefined
 
 from fedchurn.evaluation.artifact import write_artifact
 from fedchurn.evaluation.comparison import Comparison, MetricValues, Setting
+from fedchurn.evaluation.costs import CostSheet
+from fedchurn.evaluation.costs_page import cost_section
+from fedchurn.evaluation.fairness import Fairness
+from fedchurn.evaluation.fairness_page import fairness_section
 from fedchurn.evaluation.round_table import RoundRow
 from fedchurn.evaluation.training_report_page import METRIC_HEADINGS, PAGE, ROUND_HEADINGS
 
@@ -84,6 +88,8 @@ class TrainingReport:
         best_round: the round that was kept.
         decision: None before a decision.
         notes: anything a reader must know, for example why a threshold could not be chosen.
+        fairness: how evenly clients are served; None where that is not known per client.
+        costs: bytes and seconds of the training.
     """
 
     title: str
@@ -107,6 +113,8 @@ class TrainingReport:
     mlflow_run_id: str = ""
     library_versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fairness: Fairness | None = None
+    costs: CostSheet | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers; NaN becomes None."""
@@ -127,6 +135,8 @@ class TrainingReport:
                 "absences": tuple(Absence(**a) for a in stored["absences"]),
                 "decision": decision and Verdict(**{**decision, "reasons": _tuple(decision)}),
                 "notes": tuple(stored["notes"]),
+                "fairness": _known_part(Fairness, stored, "fairness"),
+                "costs": _known_part(CostSheet, stored, "costs"),
             }
         )
 
@@ -165,6 +175,8 @@ def render_report(report: TrainingReport, plots: Sequence[ReportPlot] = ()) -> s
         metric_headings=METRIC_HEADINGS,
         round_headings=ROUND_HEADINGS,
         price=price_of_privacy(report),
+        fairness=fairness_section(report.fairness),
+        costs=cost_section(report.costs),
     )
 
 
@@ -211,6 +223,11 @@ def _plain(value: Any) -> Any:
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _known_part(kind: Any, stored: Mapping[str, Any], name: str) -> Any:
+    """A part of the report that older records do not have."""
+    return kind.from_dict(stored[name]) if stored.get(name) else None
 
 
 def _tuple(decision: Mapping[str, Any]) -> tuple[str, ...]:

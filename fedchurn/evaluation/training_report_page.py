@@ -145,6 +145,7 @@ stated. Difference: ROC-AUC of the federated model minus that of the row.</p>
 {% endfor %}
 </table></div>
 
+{{ fairness }}
 {% if plots %}
 <h2>Plots</h2>
 <div class="plots">
@@ -179,6 +180,7 @@ validation rows.</p>
 {% endfor %}
 </table></div></details>
 
+{{ costs }}
 <h2>Data</h2>
 <div class="scroll"><table>
 <tr><th>Client</th><th class="text">Source</th><th>Rows in</th><th>Used</th><th>Quarantined</th>

@@ -20,6 +20,7 @@ from fedchurn.evaluation.comparison import (
     compare_alone,
     each_client_alone,
 )
+from fedchurn.evaluation.fairness import Fairness, fairness
 from fedchurn.evaluation.metrics import Metrics, metrics
 from fedchurn.evaluation.round_table import write_client_round_table, write_round_table
 from fedchurn.evaluation.sums import add_sums
@@ -46,6 +47,7 @@ class Evaluation:
             gives accuracy away on purpose.
         clients: the same per client.
         comparisons: the model, its fallback and its baselines, each by the same rules.
+        fairness: how evenly clients are served.
     """
 
     choice: ThresholdChoice
@@ -53,6 +55,7 @@ class Evaluation:
     peak_accuracy: float
     clients: dict[str, Metrics]
     comparisons: tuple[Comparison, ...]
+    fairness: Fairness
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -72,6 +75,7 @@ class Evaluation:
                 }
                 for c in self.comparisons
             ],
+            "fairness": self.fairness.to_dict(),
         }
 
 
@@ -142,7 +146,18 @@ def evaluate_run(run: TrainedRun, tables: Sequence[ClientTable], settings: Setti
         peak_accuracy=metrics(add_sums(run.test.values()), peak.threshold).accuracy,
         clients={client: metrics(s, choice.threshold) for client, s in run.test.items()},
         comparisons=comparisons,
+        fairness=fairness(run.test, choice.threshold, rows_per_customer(run)),
     )
+
+
+def rows_per_customer(run: TrainedRun) -> dict[str, float]:
+    """By client, how many test rows say the same as one: copies of a customer tell nothing new."""
+    held_out = run.relation.held_out if run.relation else {}
+    return {
+        client: sums.customer_squares / sums.num_rows
+        for client, sums in held_out.items()
+        if sums.num_rows
+    }
 
 
 def _baselines(

@@ -8,10 +8,11 @@ from typing import Any
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.federation.state import RoundRecord
+from fedchurn.loop.cost_rows import cost_sheet
 from fedchurn.loop.drift_calibration import with_calibration
 from fedchurn.loop.drift_reference import drift_reference
 from fedchurn.loop.reach import rows_are_remote
-from fedchurn.loop.report import add_verdict, write_training_report
+from fedchurn.loop.report import add_verdict, fairness_of, write_training_report
 from fedchurn.loop.stage import (
     StageResult,
     finished_stage,
@@ -132,6 +133,7 @@ def _reference(before: StagesBefore, run: TrainedRun) -> dict[str, Any]:
 def _card(before: StagesBefore, run: TrainedRun) -> Card:
     settings, contract = before.settings, before.contract
     validated, trained, evaluated = before.validated, before.trained, before.evaluated
+    fair = fairness_of(evaluated)
     return Card(
         contract=contract.contract,
         contract_version=contract.version,
@@ -151,6 +153,8 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
         git_commit=str(trained["git_commit"]),
         created_at=str(trained["created_at"]),
         mlflow_run_id=str(trained["mlflow_run_id"]),
+        fairness=fair.summary() if fair else {},
+        costs=cost_sheet(run.records).summary(),
         privacy_notes=(*PRIVACY_NOTES, *_told_at_joining(settings)),
     )
 

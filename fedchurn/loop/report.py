@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.evaluation.comparison import Comparison
+from fedchurn.evaluation.fairness import Fairness
 from fedchurn.evaluation.training_report import (
     Absence,
     ClientReport,
@@ -17,6 +18,7 @@ from fedchurn.evaluation.training_report import (
     Verdict,
     write_report,
 )
+from fedchurn.loop.cost_rows import cost_sheet
 from fedchurn.loop.provenance import library_versions, now
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.round_rows import round_rows
@@ -111,7 +113,14 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
         mlflow_run_id=str(trained["mlflow_run_id"]),
         library_versions=library_versions(),
         notes=_notes(before),
+        fairness=fairness_of(evaluated),
+        costs=cost_sheet(run.records),
     )
+
+
+def fairness_of(evaluated: dict[str, Any]) -> Fairness | None:
+    """What the third stage found; None in results of older versions."""
+    return Fairness.from_dict(evaluated["fairness"]) if evaluated.get("fairness") else None
 
 
 def _notes(before: StagesBefore) -> tuple[str, ...]:

@@ -56,6 +56,9 @@ class Card:
         created_at: ISO 8601 with a UTC offset; given by the caller.
         mlflow_run_id: the run that made it, or "".
         privacy_notes: what left the clients and under which protection.
+        fairness: by metric, how far apart clients are: ``worst`` client, its ``value`` with ``low``
+            and ``high``, ``range``, ``deviation`` and what of it is ``beyond_chance``.
+        costs: bytes and seconds of the training, in all and per client and round.
     """
 
     contract: str
@@ -77,6 +80,8 @@ class Card:
     created_at: str
     mlflow_run_id: str = ""
     privacy_notes: tuple[str, ...] = ()
+    fairness: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -102,7 +107,9 @@ class Card:
             ReleaseError: a key is missing or unknown.
         """
         known = {f.name: f for f in dataclasses.fields(cls)}
-        needed = {n for n, f in known.items() if f.default is dataclasses.MISSING}
+        needed = {
+            n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING
+        }
         odd = sorted((stored.keys() - known.keys()) | (needed - stored.keys()))
         if odd:
             raise ReleaseError(f"a card may not lack or add: {', '.join(odd)}", where="card.json")

@@ -22,8 +22,10 @@ def card_page(card: Card) -> str:
         _metrics_table(card),
         "## By client\n",
         _table_of(card.client_metrics),
+        _fairness(card),
         "## Who took part\n",
         _rounds(card),
+        _costs(card),
         "## Privacy\n",
         _list(card.privacy_notes) or "Nothing is recorded.\n",
         "## Libraries\n",
@@ -70,6 +72,28 @@ def _rounds(card: Card) -> str:
         for r in card.rounds
     ]
     return _table(("round", "took part", "absent, and why"), rows)
+
+
+def _fairness(card: Card) -> str:
+    """Nothing for a card that does not know it per client."""
+    if not card.fairness:
+        return ""
+    head = ("metric", "worst client", "its value (95 %)", "range", "std", "of it beyond chance")
+    rows = [
+        (
+            name,
+            str(one["worst"]),
+            f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})",
+            *(f"{one[key]:.3f}" for key in ("range", "deviation", "beyond_chance")),
+        )
+        for name, one in card.fairness.items()
+    ]
+    return "## How evenly clients are served (test rows)\n\n" + _table(head, rows)
+
+
+def _costs(card: Card) -> str:
+    rows = [(name.replace("_", " "), f"{value:,.6g}") for name, value in card.costs.items()]
+    return "## What the training cost\n\n" + _table(("what", "value"), rows) if rows else ""
 
 
 def _list(lines: Iterable[str]) -> str:
