@@ -17,6 +17,7 @@ from fedchurn.cli import (
     federate_verbs,
     key_verbs,
     model_verbs,
+    privacy_verb,
     registry_verbs,
     retraining_verbs,
     serving_verbs,
@@ -39,6 +40,7 @@ key_verbs.add_to(app)
 serving_verbs.add_to(app)
 drift_verb.add_to(app)
 client_drift_verb.add_to(app)
+privacy_verb.add_to(app)
 
 
 def main() -> None:

@@ -153,6 +153,8 @@ def read_reference(
         if stored["format"] not in _FORMATS:
             raise ValueError(f"format {stored['format']!r}")
         part = stored["pooled"] if client is None else stored["clients"][client]
+        if not part["num_rows"]:
+            return DriftReference(0, ())  # of a private training: nothing was told, none is judged
         tests = {name: column.drift for name, column in contract.columns.items() if column.drift}
         hidden = _max_hidden_rows(stored) if client is None else 0  # clients.py sees to theirs
         columns = [_column(n, ColumnTest(test), stored, part, hidden) for n, test in tests.items()]

@@ -42,8 +42,8 @@ def drift_reference(
     edges = histogram_edges(contract)
     used = {f.name: edges[f.name].tolist() for f in features(contract) if f.is_number}
     own_edges, own = own_histograms(test, relation, min_cell_rows)
-    parts = {client: _histograms(part) for client, part in statistics.items()}
-    pooled = _histograms(pool_statistics(list(statistics.values())))
+    parts = {client: histograms_of(part) for client, part in statistics.items()}
+    pooled = histograms_of(pool_statistics(list(statistics.values())))
     return {
         "format": 2,
         "min_cell_rows": min_cell_rows,
@@ -58,7 +58,8 @@ def drift_reference(
     }
 
 
-def _histograms(statistics: Statistics) -> dict[str, Any]:
+def histograms_of(statistics: Statistics) -> dict[str, Any]:
+    """One part of ``reference.json``, JSON-ready."""
     return {
         "num_rows": statistics.num_rows,
         "num_positive": statistics.num_positive,

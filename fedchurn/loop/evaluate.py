@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from fedchurn.evaluation.round_table import write_client_round_table, write_roun
 from fedchurn.evaluation.sums import add_sums
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
 from fedchurn.loop.feature_curves import feature_curves
+from fedchurn.loop.private_release import objective_without_rows
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import save_plots
 from fedchurn.loop.round_rows import client_round_rows, round_rows
@@ -130,8 +131,11 @@ def left_out(settings: Settings) -> str:
 
 def evaluate_run(run: TrainedRun, tables: Sequence[ClientTable], settings: Settings) -> Evaluation:
     """Judge a run; baselines are trained on ``tables``, none when it is empty."""
-    objective = objective_of(settings.evaluation)
+    objective, note = objective_of(settings.evaluation), ""
+    if run.privacy is not None:
+        objective, note = objective_without_rows(settings.evaluation)
     choice = choose_threshold(add_sums(run.validation.values()), objective)
+    choice = replace(choice, note=choice.note or note)
     own = Scored(
         f"federated {settings.recipe}",
         "Rows never left their clients; settings and best round chosen on validation rows.",

@@ -11,6 +11,11 @@ from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.cost_rows import cost_sheet
 from fedchurn.loop.drift_calibration import with_calibration
 from fedchurn.loop.drift_reference import drift_reference
+from fedchurn.loop.private_release import (
+    privacy_notes,
+    published_records,
+    reference_without_rows,
+)
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import add_verdict, fairness_of, write_training_report
 from fedchurn.loop.stage import (
@@ -120,6 +125,8 @@ def _write(before: StagesBefore, run: TrainedRun) -> Path:
 
 def _reference(before: StagesBefore, run: TrainedRun) -> dict[str, Any]:
     settings, contract = before.settings, before.contract
+    if run.privacy is not None:
+        return reference_without_rows(contract, settings.federation.min_cell_rows)
     stored = drift_reference(
         run.statistics,
         run.test,
@@ -134,6 +141,7 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
     settings, contract = before.settings, before.contract
     validated, trained, evaluated = before.validated, before.trained, before.evaluated
     fair = fairness_of(evaluated)
+    records = published_records(run.records, run.privacy)
     return Card(
         contract=contract.contract,
         contract_version=contract.version,
@@ -143,7 +151,7 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
         recipe=settings.recipe,
         settings=settings.published(),
         seed=settings.seed,
-        rounds=tuple(_card_round(record) for record in run.records if record.round_num),
+        rounds=tuple(_card_round(record) for record in records if record.round_num),
         metrics=evaluated["metrics"],
         client_metrics=evaluated["client_metrics"],
         baselines={c["name"]: c["metrics"] for c in evaluated["comparisons"][1:]},
@@ -154,9 +162,14 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
         created_at=str(trained["created_at"]),
         mlflow_run_id=str(trained["mlflow_run_id"]),
         fairness=fair.summary() if fair else {},
-        costs=cost_sheet(run.records).summary(),
-        privacy_notes=(*PRIVACY_NOTES, *_told_at_joining(settings)),
+        costs=cost_sheet(records).summary() if records == run.records else {},
+        privacy_notes=(*_privacy_notes(run), *_told_at_joining(settings)),
+        privacy=dict(run.privacy or {}),
     )
+
+
+def _privacy_notes(run: TrainedRun) -> tuple[str, ...]:
+    return PRIVACY_NOTES if run.privacy is None else privacy_notes(run.privacy)
 
 
 def _told_at_joining(settings: Settings) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ class Card:
         fairness: by metric, how far apart clients are: ``worst`` client, its ``value`` with ``low``
             and ``high``, ``range``, ``deviation`` and what of it is ``beyond_chance``.
         costs: bytes and seconds of the training, in all and per client and round.
+        privacy: what a private training promised (``epsilon``, ``delta``, noise, sampling,
+            accountant, assumptions) and has spent by now; empty without privacy.
     """
 
     contract: str
@@ -82,6 +84,7 @@ class Card:
     privacy_notes: tuple[str, ...] = ()
     fairness: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    privacy: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def participants(self) -> tuple[str, ...]:
