@@ -30,7 +30,8 @@ from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.spec import Weights
 
 OnRound = Callable[[RoundRecord, RoundState], None]
-MANY_CLIENTS = 100  # asked more, an exchange may give sums alone: records would drown in figures
+MANY_CLIENTS = 100
+"""Where more are asked, records keep no figures per client, and an exchange may give sums alone."""
 
 Clock = Callable[[], float]
 """Seconds, monotonic."""
@@ -162,8 +163,8 @@ def train_round(
     moved = replace(state, round_num=state.round_num + 1, candidates=candidates, memory=memory)
     record = _trained(state, algorithm, request, replies, accepted)
     seconds = {"train": ticks[1] - ticks[0], "combine": ticks[2] - ticks[1]}
-    record = _with_protocol(record, None if nobody else cost_of(exchange))
-    return moved, replace(record, seconds=seconds, cohort=cohort or ())
+    record = replace(record, seconds=seconds, cohort=cohort or ())
+    return moved, _with_protocol(record, None if nobody else cost_of(exchange))
 
 
 def _accepted(
@@ -190,6 +191,7 @@ def _trained(
     accepted: Accepted,
 ) -> RoundRecord:
     per_client = {r.client: algorithm.client_numbers(state, r) for r in accepted.replies}
+    many = len(replies) > MANY_CLIENTS
     up = {reply.client: num_bytes(reply.arrays) for reply in replies}
     down = {client: request.num_bytes_for(client) for r in replies for client in r.clients}
     return RoundRecord(
@@ -199,11 +201,11 @@ def _trained(
         absences=accepted.absences,
         quarantined=accepted.quarantined,
         train=_weighted_means(per_client),
-        per_client=per_client,
+        per_client={} if many else per_client,
         bytes_up=sum(up.values()),
         bytes_down=sum(down.values()),
-        client_bytes_up=up,
-        client_bytes_down=down,
+        client_bytes_up={} if many else up,
+        client_bytes_down={} if many else down,
         notes=algorithm.notes(state),
     )
 
@@ -218,7 +220,7 @@ def _with_protocol(record: RoundRecord, cost: SecureCost | None) -> RoundRecord:
         bytes_down=sum(cost.bytes_down.values()),
         client_bytes_up=dict(cost.bytes_up),
         client_bytes_down=dict(cost.bytes_down),
-        notes={**record.notes, **cost.notes()},
+        seconds={**record.seconds, **cost.seconds},
     )
 
 

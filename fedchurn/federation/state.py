@@ -82,13 +82,15 @@ class RoundRecord:
         quarantined: reason per client whose answer was refused.
         train: pooled training numbers, for example ``loss``.
         validation: pooled validation metrics of the round's best candidate.
-        per_client: numbers per client, training and validation.
+        per_client: numbers per client, training and validation; none where more than
+            ``rounds.MANY_CLIENTS`` were asked, whose figures are in the sums alone.
         candidates: which candidates were best and are averaged.
         is_best: whether the round improved on all before it.
         bytes_up: bytes of arrays that clients sent for training.
         bytes_down: bytes of arrays that were sent to clients for training.
-        client_bytes_up, client_bytes_down: the same per client.
-        seconds: wall time per phase: ``train`` (ask and wait), ``combine``, ``evaluate``.
+        client_bytes_up, client_bytes_down: the same per client, as ``per_client``.
+        seconds: wall time per phase: ``train`` (ask and wait), ``combine``, ``evaluate``; of
+            ``train``, under secure aggregation, also each step of the protocol.
         cohort: who was asked to train, if not everybody.
         notes: numbers of the strategy, for example a clip norm or an epsilon so far.
     """

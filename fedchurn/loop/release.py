@@ -47,6 +47,14 @@ PRIVACY_NOTES = (
     " can learn about customers with rare values. k counts rows; copies of a customer count each.",
 )
 
+SECURE_NOTES = (
+    "Sums left clients under secure aggregation (Bonawitz et al. 2017): a server that keeps to the"
+    " protocol saw the sum over at least {num_clients} clients and no client's own part of it.",
+    "No differential privacy: the sums themselves, and differences between sums over changing"
+    " clients, can tell about customers with rare values. A server that invents clients, or that"
+    " works together with as many clients as the threshold, can see single clients' sums.",
+)
+
 JOIN_NOTE = (
     "Before training, each client told its contract, rows and sha256 of every split, how many rows"
     " its validation used, set aside and dropped, what that warned of (it may show labels, never"
@@ -163,13 +171,19 @@ def _card(before: StagesBefore, run: TrainedRun) -> Card:
         mlflow_run_id=str(trained["mlflow_run_id"]),
         fairness=fair.summary() if fair else {},
         costs=cost_sheet(records).summary() if records == run.records else {},
-        privacy_notes=(*_privacy_notes(run), *_told_at_joining(settings)),
+        privacy_notes=(*_privacy_notes(run, settings), *_told_at_joining(settings)),
         privacy=dict(run.privacy or {}),
     )
 
 
-def _privacy_notes(run: TrainedRun) -> tuple[str, ...]:
-    return PRIVACY_NOTES if run.privacy is None else privacy_notes(run.privacy)
+def _privacy_notes(run: TrainedRun, settings: Settings) -> tuple[str, ...]:
+    if run.privacy is not None:
+        return privacy_notes(run.privacy)
+    secure = settings.federation.secure
+    if not secure.on:
+        return PRIVACY_NOTES
+    masked = SECURE_NOTES[0].format(num_clients=secure.min_clients)
+    return (PRIVACY_NOTES[0], masked, *SECURE_NOTES[1:])
 
 
 def _told_at_joining(settings: Settings) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ from fedchurn.federation.secure.pair_masks import (
 )
 from fedchurn.federation.secure.ring import Words, add_words
 from fedchurn.federation.secure.shares import SHARE_BYTES, split_secret
-from fedchurn.federation.secure.summable import PLAIN, WIDE, check_summable, sums_of
+from fedchurn.federation.secure.summable import PLAIN, WIDE, check_summable, plain_reply, sums_of
 from fedchurn.settings_secure import SecureSettings
 
 
@@ -100,7 +100,7 @@ class SecureHandler:
             FederationError: a plain question, or a message that the protocol does not allow.
         """
         if request.task in PLAIN:
-            return self._handler.handle(request)
+            return plain_reply(self._handler.handle(request))
         if request.task not in STEPS:
             raise self._checks.refusal(
                 f"{request.task!r} was asked in the clear, but this client sends masked sums only",

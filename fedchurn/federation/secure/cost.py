@@ -24,10 +24,6 @@ class SecureCost:
             self.bytes_down[name] = self.bytes_down.get(name, 0) + request.num_bytes_for(name)
         self.seconds[request.task] = self.seconds.get(request.task, 0.0) + seconds
 
-    def notes(self) -> dict[str, float]:
-        """Seconds by step, for a round's record."""
-        return {f"{step}_seconds": seconds for step, seconds in self.seconds.items()}
-
 
 def cost_of(exchange: Exchange) -> SecureCost | None:
     """Of the last question; None where a question is one message."""

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import FederationError
+from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.join_facts import FACTS, JoinFacts
 from fedchurn.federation.secure.client import SecureHandler
 from fedchurn.federation.secure.messages import SEALED, WORDS
 from fedchurn.federation.secure.server import ServerSetup
 from fedchurn.settings_secure import SecureSettings
+from tests.unit.federation.clients import CONTRACT, table
 from tests.unit.federation.secure.vectors import ON, QUESTION, Holder, holders, secured
 
 OTHER = Request("newton", 2, QUESTION.arrays, QUESTION.config)
@@ -65,8 +68,13 @@ def test_nothing_about_rows_is_answered_in_the_clear(task: str) -> None:
         client.handle(Request(task, 0))
 
 
-def test_facts_by_which_a_client_joins_are_no_sums_and_pass() -> None:
-    assert five()["a"].handle(Request("join", 0)).client == "a"
+def test_of_the_facts_by_which_a_client_joins_only_churners_are_a_sum_and_stay() -> None:
+    session = ClientSession(table("a", 200, 1), CONTRACT)
+    asked = Request("join", 0, config={"min_cell_rows": 1})
+    plain, secure = session.handle(asked), SecureHandler("a", session, ON).handle(asked)
+    told, kept = (JoinFacts.model_validate_json(bytes(r.arrays[FACTS])) for r in (plain, secure))
+    assert told.num_churned
+    assert kept == told.model_copy(update={"num_churned": None})
 
 
 def test_a_task_that_is_no_sum_is_refused_inside_the_protocol_too() -> None:
