@@ -17,6 +17,7 @@ from fedchurn.learning.recipe import Recipe
 from fedchurn.privacy.policy import PrivacySettings
 from fedchurn.registry.policy import PromotionPolicy
 from fedchurn.retraining.policy import RetrainPolicy
+from fedchurn.settings_personal import PersonalisationSettings
 from fedchurn.settings_secure import SecureSettings
 from fedchurn.settings_superlink import SuperlinkSettings
 
@@ -50,6 +51,12 @@ class DataSettings(_Record):
     silo_column: str | None = None
     num_clients: int = Field(default=3, ge=1, le=10_000)
     alpha: float = Field(default=0.5, gt=0)
+
+    @property
+    def deals_to_many(self) -> bool:
+        """Whether one table is dealt by chance to so many clients that they are simulated."""
+        by_chance = self.scheme != "silo" and not self.clients
+        return by_chance and self.num_clients >= SIMULATED_CLIENTS
 
 
 class QualitySettings(_Record):
@@ -240,15 +247,14 @@ class Settings(_Record):
     retraining: RetrainPolicy = RetrainPolicy()
     feedback: FeedbackSettings = FeedbackSettings()
     privacy: PrivacySettings = PrivacySettings()
+    personalisation: PersonalisationSettings = PersonalisationSettings()
 
     @property
     def engine(self) -> str:
         """The federation's engine, ``auto`` resolved."""
         if self.federation.engine != "auto":
             return self.federation.engine
-        simulated = self.data.scheme != "silo" and not self.data.clients
-        many = self.data.num_clients >= SIMULATED_CLIENTS
-        return "simulation" if simulated and many else "inprocess"
+        return "simulation" if self.data.deals_to_many else "inprocess"
 
     @property
     def tracking_uri(self) -> str:

@@ -84,7 +84,7 @@ def deal_rows(
         _check_num_clients(num_clients, customers)
         names = [f"client_{i}" for i in range(1, num_clients + 1)]
         if scheme == "iid":
-            client_of = _shared_out(customers, seed, np.full((2, num_clients), 1 / num_clients))
+            client_of = shared_out(customers, seed, np.full((2, num_clients), 1 / num_clients))
         else:
             client_of = _dirichlet(customers, seed, num_clients, alpha, labels, floor)
     client_of_row = client_of[customers.of_row]
@@ -184,7 +184,7 @@ def _commonest(customers: Customers, codes: NDArray[np.intp]) -> NDArray[np.intp
     return code[order][first].astype(np.intp)
 
 
-def _shared_out(customers: Customers, seed: int, shares: NDArray[np.float64]) -> NDArray[np.intp]:
+def shared_out(customers: Customers, seed: int, shares: NDArray[np.float64]) -> NDArray[np.intp]:
     """Client per customer; ``shares`` (2 classes, clients) sum to 1 per class."""
     client_of = np.zeros(len(customers), dtype=np.intp)
     for positive in (False, True):
@@ -213,7 +213,7 @@ def _dirichlet(
         shares = rng.dirichlet(np.full(num_clients, alpha), size=2)
         if not np.isfinite(shares).all():
             continue  # all gamma draws underflow for a tiny alpha
-        client_of = _shared_out(customers, seed, shares)
+        client_of = shared_out(customers, seed, shares)
         if not _too_small(_sizes(customers, client_of, labels, num_clients), floor):
             return client_of
     raise SplitError(

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fedchurn.contract.schema import Contract
-from fedchurn.data.client_table import ClientTable, load_client_table
+from fedchurn.data.client_bundle import load_client
+from fedchurn.data.client_table import ClientTable
 from fedchurn.errors import SettingsError, nearest
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.federation.secure.switch import secured_handler
+from fedchurn.release.personal import own_folder
 from fedchurn.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def run_on_engine(
 
 def client_handler(table: ClientTable, settings: Settings, contract: Contract) -> ClientHandler:
     """What answers for a client in engines that have its rows here."""
-    session = ClientSession(table, contract)
+    personal = own_folder(settings.home, contract.contract, table.client)
+    session = ClientSession(table, contract, personal=personal)
     return secured_handler(table.client, session, settings.federation.secure)
 
 
@@ -80,7 +83,7 @@ def _inprocess(
 ) -> None:
     from fedchurn.federation.flower_grid import run_in_process
 
-    tables = {client: load_client_table(path) for client, path in client_files.items()}
+    tables = {client: load_client(path) for client, path in client_files.items()}
     run_in_process(drive, {client: make_handler(table) for client, table in tables.items()})
 
 
@@ -95,7 +98,7 @@ def _simulation(
     from fedchurn.federation.simulation_tasks import bulk_tasks
 
     def load(client: str) -> ClientTable:
-        return load_client_table(client_files[client])
+        return load_client(client_files[client])
 
     plain = type(make_handler(load(min(client_files)))) is ClientSession
     bulk = bulk_tasks(SimulatedRows(load)) if plain else None  # else clients do more than we know

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from flwr.app import Context
 
-from fedchurn.data.client_table import ClientTable, load_client_table
+from fedchurn.data.client_bundle import load_client
+from fedchurn.data.client_table import ClientTable
 from fedchurn.errors import SettingsError
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.federation.flower_app import make_client_app, make_server_app
@@ -41,7 +42,7 @@ class _ClientFiles:
         path = self._of(context)[1]
         key = (context.run_id, path)
         if key not in _kept_handlers:
-            _kept_handlers[key] = self.make_handler(load_client_table(path))
+            _kept_handlers[key] = self.make_handler(load_client(path))
         return with_context(_kept_handlers[key], context)
 
     def _of(self, context: Context) -> tuple[str, Path]:

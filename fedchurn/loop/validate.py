@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
+from fedchurn.data.client_bundle import SUFFIX, load_client, save_client_bundle
 from fedchurn.data.client_table import (
     ClientTable,
-    load_client_table,
     save_client_table,
     split_digest,
 )
 from fedchurn.data.deal import deal_rows, deal_table, read_clients, silo_values
 from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
+from fedchurn.data.simulated_deal import deal_split_table
 from fedchurn.data.sources import RawTable, read_table
 from fedchurn.data.split import check_no_leak, split_table
 from fedchurn.errors import SourceError
@@ -173,26 +174,32 @@ def validate_clients(
 ) -> list[Validated]:
     """Every client's own verdict on its own rows; nothing is raised for rows that fail."""
     return [
-        validate_client(
-            rows.raw,
-            contract,
-            mode=settings.quality.mode,
-            drop_exact_duplicates=settings.quality.drop_exact_duplicates,
-            groups=rows.customer_groups,
-        )
-        for rows in client_rows(tables, settings, contract)
+        _validated(rows, settings, contract) for rows in client_rows(tables, settings, contract)
     ]
+
+
+def _validated(rows: ClientRows, settings: Settings, contract: Contract) -> Validated:
+    return validate_client(
+        rows.raw,
+        contract,
+        mode=settings.quality.mode,
+        drop_exact_duplicates=settings.quality.drop_exact_duplicates,
+        groups=rows.customer_groups,
+    )
 
 
 def _validate(
     folder: Path, tables: Sequence[RawTable], settings: Settings, contract: Contract
 ) -> StageResult:
-    validated = validate_clients(tables, settings, contract)
+    if settings.data.deals_to_many:
+        validated = [_validated(ClientRows(tables[0]), settings, contract)]
+    else:
+        validated = validate_clients(tables, settings, contract)
     write_reports(settings.home.resolve() / "reports", contract, validated)
     raise_if_failed([v.report for v in validated])
-    split = [split_client(v.table, settings, contract) for v in validated]
+    split = _split(validated, settings, contract)
     check_clients(split, settings)
-    files = _write_clients(folder, split)
+    files = _write_clients(folder, split, bundled=settings.data.deals_to_many)
     _write_quarantine(folder, validated)
     write_reports(folder, contract, validated)
     reports = [v.report for v in validated]
@@ -208,18 +215,48 @@ def _validate(
         "rows_used": sum(r.rows_used for r in reports),
         "rows_quarantined": sum(r.rows_quarantined for r in reports),
         "rows_dropped_duplicates": sum(r.rows_dropped_duplicates for r in reports),
-        "rows": {
-            r.client: {
-                "source": r.source,
-                "rows_in": r.rows_in,
-                "rows_used": r.rows_used,
-                "rows_quarantined": r.rows_quarantined,
-                "rows_dropped_duplicates": r.rows_dropped_duplicates,
-            }
-            for r in reports
-        },
+        "rows": _row_counts(reports, split),
         "warnings": [f"{r.client}: {warning}" for r in reports for warning in warnings_of(r)],
     }
+
+
+def _split(
+    validated: Sequence[Validated], settings: Settings, contract: Contract
+) -> list[ClientTable]:
+    """Split tables of all clients; many simulated clients are dealt rows that are split already."""
+    split = [split_client(v.table, settings, contract) for v in validated]
+    data = settings.data
+    if not data.deals_to_many:
+        return split
+    dealt = deal_split_table(
+        split[0],
+        data.scheme,
+        num_clients=data.num_clients,
+        seed=settings.split.seed,
+        alpha=data.alpha,
+    )
+    return list(dealt)
+
+
+def _row_counts(
+    reports: Sequence[QualityReport], split: Sequence[ClientTable]
+) -> dict[str, dict[str, Any]]:
+    """Per client: where its rows come from, and what became of them.
+
+    Simulated clients are dealt what one report let through; what it did not belongs to none.
+    """
+    by_client = {report.client: report for report in reports}
+    counts = {}
+    for table in split:
+        own = by_client.get(table.client)
+        counts[table.client] = {
+            "source": (own or reports[0]).source,
+            "rows_in": own.rows_in if own else table.num_rows,
+            "rows_used": own.rows_used if own else table.num_rows,
+            "rows_quarantined": own.rows_quarantined if own else 0,
+            "rows_dropped_duplicates": own.rows_dropped_duplicates if own else 0,
+        }
+    return counts
 
 
 def part_facts(parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
@@ -259,8 +296,11 @@ def check_clients(tables: Sequence[ClientTable], settings: Settings) -> None:
         check_no_leak(tables)
 
 
-def _write_clients(folder: Path, tables: Sequence[ClientTable]) -> dict[str, str]:
+def _write_clients(folder: Path, tables: Sequence[ClientTable], *, bundled: bool) -> dict[str, str]:
     """File name per client; names are numbered, for client names may hold any character."""
+    if bundled:
+        bundle = save_client_bundle(tables, folder / f"clients{SUFFIX}")
+        return {client: path.relative_to(folder).as_posix() for client, path in bundle.items()}
     files = {}
     for number, table in enumerate(tables):
         files[table.client] = f"client_{number:05d}.npz"
@@ -284,7 +324,7 @@ def _write_quarantine(folder: Path, validated: Sequence[Validated]) -> None:
 
 def stage_tables(validated: dict[str, Any]) -> dict[str, ClientTable]:
     """The client tables of a finished validate stage."""
-    return {name: load_client_table(path) for name, path in client_files(validated).items()}
+    return {name: load_client(path) for name, path in client_files(validated).items()}
 
 
 def client_files(validated: dict[str, Any]) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import Columns
 from fedchurn.contract.schema import Contract
-from fedchurn.data.client_table import load_client_table
+from fedchurn.data.client_bundle import load_client
 from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable
 from fedchurn.loop.reach import check_rows_here
@@ -89,7 +89,7 @@ def known_hashes(
     is_same = dict(stage.get("data_digests", {})) == dict(data_digests)
     if not is_same or not files or not all(path.is_file() for path in files):
         return None
-    tables = [load_client_table(path) for path in files]
+    tables = [load_client(path) for path in files]
     return np.concatenate([_hashes(t.columns, t.target, contract) for t in tables])
 
 
