@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +41,21 @@ class ClientUpdate:
     weight: float
 
 
+@dataclass(frozen=True)
+class ClientRemarks:
+    """What became of single clients' updates.
+
+    Attributes:
+        left_out: why a client's update was not used.
+        changed: how a client's update was changed before it was used.
+        notes: numbers for the record, for example ``clip_norm``.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, float] = field(default_factory=dict)
+
+
 class Rule(Protocol):
     """Makes one update (size,) of ``updates`` (n, size), weighing rows by ``weights`` (n,).
 
@@ -56,6 +71,10 @@ def _mean(updates: Rows, weights: FloatArray, hyper: Mapping[str, float]) -> Flo
     return weighted_mean(updates, weights)
 
 
+Told = Callable[[FloatArray, Mapping[str, float]], robust.Remarks]
+"""What a rule did to single rows of ``updates`` (n, size)."""
+
+
 @dataclass(frozen=True)
 class Strategy:
     """What a name stands for, and the settings that it knows beside the server's learning rate."""
@@ -64,6 +83,7 @@ class Strategy:
     optimizer: ServerOptimizer
     settings: tuple[str, ...] = ()
     robust: bool = False
+    told: Told | None = None
 
 
 _MOMENTS = ("beta_1", "beta_2", "tau")
@@ -77,6 +97,23 @@ STRATEGIES: dict[str, Strategy] = {
     "fedadam": Strategy(_mean, adam, _MOMENTS),
     "fedyogi": Strategy(_mean, yogi, _MOMENTS),
     "median": Strategy(robust.median, sgd, robust=True),
+    "trimmed_mean": Strategy(
+        robust.trimmed_mean,
+        sgd,
+        ("trim_fraction",),
+        robust=True,
+        told=robust.trimmed_mean_remarks,
+    ),
+    "krum": Strategy(
+        robust.krum, sgd, ("num_byzantine",), robust=True, told=robust.krum_remarks
+    ),
+    "norm_clipping": Strategy(
+        robust.norm_clipping,
+        sgd,
+        ("clip_norm",),
+        robust=True,
+        told=robust.norm_clipping_remarks,
+    ),
 }
 
 
