@@ -19,7 +19,7 @@ _SECTION = """\
 <h2>Fairness across clients</h2>
 <p class="soft">The same model on every client's own test rows, each with the 95 % interval that so
 many rows leave open. Calibration gap: churn rate minus mean probability. Recall is counted at the
-threshold.</p>
+threshold. Log loss differs with the churn rates of clients too; ROC-AUC does not.</p>
 <div class="scroll"><table>
 <tr><th>Metric</th><th class="text">Worst client</th><th>Its value</th><th>Largest difference</th>
 <th>Standard deviation</th><th>Of it beyond chance</th></tr>

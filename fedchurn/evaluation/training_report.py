@@ -17,6 +17,8 @@ from fedchurn.evaluation.costs import CostSheet
 from fedchurn.evaluation.costs_page import cost_section
 from fedchurn.evaluation.fairness import Fairness
 from fedchurn.evaluation.fairness_page import fairness_section
+from fedchurn.evaluation.personal import Personalisation
+from fedchurn.evaluation.personal_page import personal_section
 from fedchurn.evaluation.round_table import RoundRow
 from fedchurn.evaluation.training_report_page import METRIC_HEADINGS, PAGE, ROUND_HEADINGS
 
@@ -90,6 +92,7 @@ class TrainingReport:
         notes: anything a reader must know, for example why a threshold could not be chosen.
         fairness: how evenly clients are served; None where that is not known per client.
         costs: bytes and seconds of the training.
+        personal: models of the clients' own; None where none were asked for.
     """
 
     title: str
@@ -115,6 +118,7 @@ class TrainingReport:
     notes: tuple[str, ...] = ()
     fairness: Fairness | None = None
     costs: CostSheet | None = None
+    personal: Personalisation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers; NaN becomes None."""
@@ -137,6 +141,7 @@ class TrainingReport:
                 "notes": tuple(stored["notes"]),
                 "fairness": _known_part(Fairness, stored, "fairness"),
                 "costs": _known_part(CostSheet, stored, "costs"),
+                "personal": _known_part(Personalisation, stored, "personal"),
             }
         )
 
@@ -177,6 +182,7 @@ def render_report(report: TrainingReport, plots: Sequence[ReportPlot] = ()) -> s
         price=price_of_privacy(report),
         fairness=fairness_section(report.fairness),
         costs=cost_section(report.costs),
+        personal=personal_section(report.personal),
     )
 
 

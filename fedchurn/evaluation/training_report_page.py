@@ -146,6 +146,7 @@ stated. Difference: ROC-AUC of the federated model minus that of the row.</p>
 </table></div>
 
 {{ fairness }}
+{{ personal }}
 {% if plots %}
 <h2>Plots</h2>
 <div class="plots">

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class ClientSession:
         contract: the contract that the rows obey.
         min_cell_rows: the client's own floor of k, which a server can raise but not lower.
         validation: what its validation found, told to a server that holds no rows.
+        personal: folder in which it keeps models of its own; None makes none.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ClientSession:
         contract: Contract,
         min_cell_rows: int = 1,
         validation: ClientValidation | None = None,
+        personal: Path | None = None,
     ) -> None:
         self._table = table
         self._contract = contract
@@ -73,7 +76,9 @@ class ClientSession:
             "held_out": self._held_out,
             "drift": self._drift,
             "join": self._join,
+            "personalise": self._personalise,
         }
+        self._personal = personal
         self._membership = Membership(table, contract, validation)
         self._drift_counts = DriftCounts(table, contract)
 
@@ -225,6 +230,13 @@ class ClientSession:
 
     def _join(self, request: Request) -> Reply:
         return self._membership.reply(self._floor(request))
+
+    def _personalise(self, request: Request) -> Reply:
+        # The files of a release are needed by this task only.
+        from fedchurn.federation.personal_client import PersonalModels
+
+        models = PersonalModels(self._table, self._contract, self._personal)
+        return models.reply(request, self._floor(request))
 
     def _drift(self, request: Request) -> Reply:
         return self._drift_counts.reply(request, self._floor(request))

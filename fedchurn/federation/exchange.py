@@ -26,7 +26,7 @@ class Request:
 
     Attributes:
         task: what to do: ``statistics``, ``newton``, ``local_epochs``, ``evaluate``, ``compare``,
-            ``dependence``, ``held_out``, ``drift``, ``labels``, ``join``.
+            ``dependence``, ``held_out``, ``drift``, ``labels``, ``join``, ``personalise``.
         round_num: 1-based round; 0 before training.
         arrays: named arrays, for example the global weights.
         config: settings of the task; records travel as JSON text.

@@ -26,6 +26,7 @@ from fedchurn.evaluation.round_table import write_client_round_table, write_roun
 from fedchurn.evaluation.sums import add_sums
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
 from fedchurn.loop.feature_curves import feature_curves
+from fedchurn.loop.personalise import personalise
 from fedchurn.loop.private_release import objective_without_rows
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import save_plots
@@ -102,9 +103,14 @@ def evaluate_stage(
 
     Returns:
         what ``Evaluation.to_dict`` gives, ``left_out`` (which comparisons could not be made, and
-        why) and the usual stage facts.
+        why), ``personal`` (models of the clients' own, None when not asked for) and the usual stage
+        facts.
     """
-    key = stage_key(trained["key"], settings.evaluation.model_dump(mode="json"))
+    key = stage_key(
+        trained["key"],
+        settings.evaluation.model_dump(mode="json"),
+        settings.personalisation.model_dump(mode="json") if settings.personalisation.on else None,
+    )
 
     def work(folder: Path) -> StageResult:
         run = read_run(Path(trained["folder"]), contract)
@@ -112,7 +118,12 @@ def evaluate_stage(
         tables = list(stage_tables(validated).values()) if baselines else []
         evaluation = evaluate_run(run, tables, settings)
         _write(folder, run, evaluation, contract, is_sample=bool(validated["is_sample"]))
-        figures = {**evaluation.to_dict(), "left_out": left_out(settings)}
+        personal = personalise(settings, contract, validated, run, evaluation.choice)
+        figures = {
+            **evaluation.to_dict(),
+            "left_out": left_out(settings),
+            "personal": personal.to_dict() if personal else None,
+        }
         (folder / "evaluation.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         return figures
 

@@ -143,6 +143,7 @@ def federate(
             statistics=model.client_statistics,
             validation=sums(model, model.selection_weights, "validation"),
             test=sums(model, model.weights, "test"),
+            selection_weights=model.selection_weights,
             fallback_test=sums(fallback, fallback.weights, "test"),
             relation=None
             if booking

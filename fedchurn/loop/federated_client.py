@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from fedchurn.contract.load import contract_digest, load_contract
 from fedchurn.errors import BusyError
 from fedchurn.loop.client_rows import CheckedClient, client_table_from_file
+from fedchurn.release.personal import own_folder
 from fedchurn.settings import Settings
 
 FOLDER = "client"  # under the client's home
@@ -92,6 +93,7 @@ def serve_own_file(
             contract,
             min_cell_rows=settings.federation.min_cell_rows,
             validation=checked.validation,
+            personal=own_folder(settings.home, contract.contract, options.name),
         )
         handler = secured_handler(options.name, session, settings.federation.secure)
         serve_client(place, handler, tell=tell, is_ended=is_ended)

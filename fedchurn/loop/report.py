@@ -10,6 +10,7 @@ from typing import Any
 
 from fedchurn.evaluation.comparison import Comparison
 from fedchurn.evaluation.fairness import Fairness
+from fedchurn.evaluation.personal import Personalisation
 from fedchurn.evaluation.training_report import (
     Absence,
     ClientReport,
@@ -114,6 +115,7 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
         library_versions=library_versions(),
         notes=_notes(before),
         fairness=fairness_of(evaluated),
+        personal=personal_of(evaluated),
         costs=cost_sheet(run.records),
     )
 
@@ -121,6 +123,11 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
 def fairness_of(evaluated: dict[str, Any]) -> Fairness | None:
     """What the third stage found; None in results of older versions."""
     return Fairness.from_dict(evaluated["fairness"]) if evaluated.get("fairness") else None
+
+
+def personal_of(evaluated: dict[str, Any]) -> Personalisation | None:
+    """Figures of the clients' own models; None where none were asked for."""
+    return Personalisation.from_dict(evaluated["personal"]) if evaluated.get("personal") else None
 
 
 def _notes(before: StagesBefore) -> tuple[str, ...]:

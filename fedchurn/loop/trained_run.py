@@ -22,11 +22,14 @@ from fedchurn.evaluation.sums import ScoreSums
 from fedchurn.federation.dependence import Relation
 from fedchurn.federation.dependence_sums import HeldOutSums
 from fedchurn.federation.state import RoundRecord
+from fedchurn.learning.spec import ModelSpec, Weights
 from fedchurn.release.scorer import Scorer
+from fedchurn.release.weights import read_weights, weights_bytes
 
 ClientSums = dict[str, ScoreSums]
 
 SECONDS = "seconds.json"
+SELECTION = "selection.npz"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class TrainedRun:
         fallback_test: the same by the fallback.
         relation: how columns go together; None without columns that are watched for drift.
         privacy: what the training promised and spent, JSON-ready; None without privacy.
+        selection_weights: the model before its refit, which has not seen validation rows; None in
+            runs of older versions.
     """
 
     model: Scorer
@@ -56,6 +61,7 @@ class TrainedRun:
     fallback_test: ClientSums
     relation: Relation | None = None
     privacy: Mapping[str, Any] | None = None
+    selection_weights: Weights | None = None
 
 
 def write_run(run: TrainedRun, folder: Path) -> None:
@@ -64,6 +70,8 @@ def write_run(run: TrainedRun, folder: Path) -> None:
         (folder / name).mkdir()
         for file, content in scorer.to_files().items():
             (folder / name / file).write_bytes(content)
+    if run.selection_weights is not None:
+        (folder / SELECTION).write_bytes(weights_bytes(run.model.spec, run.selection_weights))
     records = [record.to_dict() for record in run.records]
     # Apart, so that equal trainings leave equal files, but for this one.
     seconds = [record.pop("seconds") for record in records]
@@ -111,7 +119,16 @@ def read_run(folder: Path, contract: Contract) -> TrainedRun:
         fallback_test=_read_sums(folder / "fallback_test.npz"),
         relation=_read_relation(folder),
         privacy=facts.get("privacy"),
+        selection_weights=_selection_weights(folder),
     )
+
+
+def _selection_weights(folder: Path) -> Weights | None:
+    path = folder / SELECTION
+    if not path.is_file():
+        return None
+    stored = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
+    return read_weights(ModelSpec.from_dict(stored), path.read_bytes(), where=str(path))
 
 
 def _records(folder: Path, stored: Sequence[Mapping[str, Any]]) -> tuple[RoundRecord, ...]:

@@ -92,7 +92,10 @@ def _fairness(card: Card) -> str:
 
 
 def _costs(card: Card) -> str:
-    rows = [(name.replace("_", " "), f"{value:,.6g}") for name, value in card.costs.items()]
+    rows = [
+        (name.replace("_", " "), f"{value:,.2f}" if "seconds" in name else f"{value:,.0f}")
+        for name, value in card.costs.items()
+    ]
     return "## What the training cost\n\n" + _table(("what", "value"), rows) if rows else ""
 
 
