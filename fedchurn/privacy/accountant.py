@@ -21,9 +21,10 @@ from fedchurn.privacy.spending import Spending
 if TYPE_CHECKING:
     import dp_accounting
 
-_LOSS_STEP = 1e-4  # of privacy loss distributions
+_LOSS_STEP = 5e-4  # of privacy loss distributions
 _COARSE_ABOVE = 20.0  # epsilon from which the step grows, or the arrays would
 _SEARCH_STEPS = 12
+_TOLERANCE = 1e-3  # noise above the smallest that is enough, as a share of it
 
 
 def accountant_name() -> str:
@@ -115,6 +116,7 @@ def noise_multiplier_for(
 @functools.lru_cache(maxsize=256)
 def _noise_multiplier(epsilon: float, delta: float, num_rounds: int, rate: float) -> float:
     import dp_accounting
+    from scipy.optimize import brentq
 
     whole = float(dp_accounting.get_sigma_gaussian(epsilon, delta)) * math.sqrt(num_rounds)
     if rate >= 1:
@@ -129,7 +131,7 @@ def _noise_multiplier(epsilon: float, delta: float, num_rounds: int, rate: float
         if spent(low) > epsilon:
             break
         enough = low
-    while enough - low > 1e-3 * enough:
-        middle = (enough + low) / 2
-        enough, low = (middle, low) if spent(middle) <= epsilon else (enough, middle)
-    return enough
+    else:
+        return enough
+    found = brentq(lambda noise: spent(noise) - epsilon, low, enough, rtol=_TOLERANCE / 4)
+    return min(float(found) * (1 + _TOLERANCE), enough)
