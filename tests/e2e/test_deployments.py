@@ -148,7 +148,7 @@ def test_everything_is_deployed(platform: Platform) -> None:
     flows = {flow["id"]: flow["name"] for flow in platform.ask("flows/filter", {})}
     deployed = platform.deployed
     assert {f"{flows[d['flow_id']]}/{d['name']}" for d in deployed} == {
-        *("train/ecommerce", "train/telco", "train/telecom"),
+        *("train/ecommerce", "train/telco", "train/telecom", "train/ecommerce-superlink"),
         *("validate/ecommerce", "promote/ecommerce", "package/ecommerce"),
         *("check-drift/ecommerce", "check-drift/telco", "check-drift/telecom"),
         *("retrain/ecommerce", "retrain/telco", "retrain/telecom"),
@@ -159,7 +159,7 @@ def test_everything_is_deployed(platform: Platform) -> None:
         for d in deployed
         for schedule in d["schedules"]
     }
-    assert len(schedules) == 10
+    assert len(schedules) == 11
     # Looking for drift costs nothing and changes nothing; what trains does not run unasked.
     assert [name for name, is_active in schedules.items() if is_active] == ["check-drift/ecommerce"]
 

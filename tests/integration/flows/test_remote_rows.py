@@ -13,14 +13,14 @@ import pytest
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
 from fedchurn.data.sample import generate_sample
-from fedchurn.errors import QuorumError, SettingsError
+from fedchurn.errors import QuorumError
 from fedchurn.federation import engines
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.loop.client_rows import CheckedClient, client_table_from_file
 from fedchurn.loop.federate import federate
-from fedchurn.loop.join import join_stage
+from fedchurn.loop.federated_drift import check_clients
 from fedchurn.loop.validate import client_files, validate_stage
 from fedchurn.release.load import load_release
 from fedchurn.release.weights import weights_digest
@@ -233,7 +233,11 @@ class TestFailures:
         assert "0 of 3 clients gave a usable answer" in state.message
         assert "west: OSError: disk gone during" in state.message
 
-    def test_rows_that_are_named_are_not_passed_over(self, tmp_path: Path) -> None:
-        settings = load_settings(assignments=remote(tmp_path, "data.location=rows.csv"))
-        with pytest.raises(SettingsError, match="rows are named, and with engine 'superlink'"):
-            join_stage(settings, CONTRACT)
+
+@pytest.mark.usefixtures("trained")
+def test_drift_by_client_is_asked_of_the_hosts(trained: Trained) -> None:
+    settings = load_settings(assignments=remote(trained.home))
+    told = check_clients(settings, trained.release)
+    assert [one["client"] for one in told["clients"]] == list(NAMES)
+    assert {one["num_window_rows"] for one in told["clients"]} == {600}
+    assert told["refused"] == {"old": REFUSED}
