@@ -36,6 +36,8 @@ from fedchurn.loop.trained_run import TrainedRun, read_run
 from fedchurn.loop.validate import stage_tables
 from fedchurn.settings import EvaluationSettings, Settings
 
+MAX_ALONE = 100  # clients; each one's model is scored on the rows of all of them
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -131,9 +133,13 @@ def evaluate_stage(
 
 
 def left_out(settings: Settings) -> str:
-    """Which comparisons were wanted and need rows that are not here; empty for none."""
-    if not (settings.evaluation.baselines and rows_are_remote(settings)):
+    """Which comparisons were wanted and could not be made, and why; empty for none."""
+    if not settings.evaluation.baselines:
         return ""
+    if not rows_are_remote(settings):
+        data = settings.data
+        too_many = data.deals_to_many and data.num_clients > MAX_ALONE
+        return f"Each client alone is left out above {MAX_ALONE} clients." if too_many else ""
     return (
         "Pooled models and each client alone are not among the comparisons: they are trained in one"
         " process that holds all rows, and here every row stayed on its client's host."
@@ -189,8 +195,11 @@ def _baselines(
     pooled = pooled_baselines(
         tables, seed=settings.seed, thorough=settings.evaluation.thorough, num_threads=1
     )
-    alone = compare_alone(each_client_alone(logistic_regression_alone, tables), objective)
-    return (*(compare(scored, objective) for scored in pooled), *alone)
+    compared = [compare(scored, objective) for scored in pooled]
+    if len(tables) <= MAX_ALONE:
+        alone = each_client_alone(logistic_regression_alone, tables)
+        compared += compare_alone(alone, objective)
+    return tuple(compared)
 
 
 def _write(

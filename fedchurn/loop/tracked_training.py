@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
 from typing import Any
 
 from fedchurn.contract.schema import Contract
+from fedchurn.federation.rounds import MANY_CLIENTS
 from fedchurn.federation.state import RoundRecord
 from fedchurn.loop.federate import OnRound, federate_key, federate_stage, progress_folder
 from fedchurn.loop.provenance import git_commit, library_versions, now
@@ -114,10 +116,26 @@ def keep_begun_run(settings: Settings, key: str, run_id: str) -> None:
 
 def _log_data(run: TrackedRun, validated: dict[str, Any]) -> None:
     contexts = {"train": "training", "validation": "validation", "test": "test"}
-    for client, parts in validated["parts"].items():
+    parts_of = validated["parts"]
+    if len(parts_of) > MANY_CLIENTS:
+        parts_of = {f"{len(parts_of)} clients": _parts_together(parts_of)}
+    for client, parts in parts_of.items():
         for split, context in contexts.items():
             part = parts[split]
             run.log_dataset(client, part["digest"], context=context, num_rows=part["num_rows"])
+
+
+def _parts_together(parts_of: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Size and digest by split over all clients: thousands of data sets would drown a run."""
+    together = {}
+    for split in ("train", "validation", "test"):
+        parts = [parts_of[client][split] for client in sorted(parts_of)]
+        digests = "\n".join(str(part["digest"]) for part in parts)
+        together[split] = {
+            "digest": hashlib.sha256(digests.encode()).hexdigest(),
+            "num_rows": sum(int(part["num_rows"]) for part in parts),
+        }
+    return together
 
 
 def _step_metrics(record: RoundRecord) -> dict[str, float | None]:

@@ -169,7 +169,7 @@ def _write_arrays(path: Path, parts: Mapping[str, Mapping[str, NDArray[Any]]]) -
         for name, array in part.items()
     }
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, clients=np.array(list(parts)), **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, clients=np.array(list(parts)), **arrays)
     path.write_bytes(buffer.getvalue())
 
 
