@@ -65,8 +65,8 @@ def check_rows_here(settings: Settings, what: str) -> None:
             f"{what} needs rows on this machine, and with engine"
             f" {settings.engine!r} they lie beside the clients",
             where="federation.engine",
-            next_step="give rows (data) and federation.engine=inprocess; docs/federation.md says"
-            " what works without rows",
+            next_step="give rows (data) and federation.engine=inprocess; docs/runbook.md, Clients on"
+            " other hosts, says what works without",
         )
 
 
