@@ -74,7 +74,8 @@ def _signed(
     key: ec.EllipticCurvePrivateKey,
     issuer_key: ec.EllipticCurvePrivateKey,
 ) -> Signed:
-    certificate = builder.sign(issuer_key, hashes.SHA384())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    certificate = builder.add_extension(issuer, critical=False).sign(issuer_key, hashes.SHA384())
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -204,7 +204,8 @@ class _KeyFiles:
 
     def _write(self, name: str, content: bytes) -> None:
         path = self._folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed([f for f in path.parents if not f.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
         new = path.with_name(f"{path.name}.new")
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
