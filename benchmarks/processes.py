@@ -39,14 +39,15 @@ def run_measured(
     with subprocess.Popen(command, env=dict(environ)) as process:
         root = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, _tree_mib(root))
+            peak = max(peak, tree_mib(root))
             time.sleep(poll_seconds)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command))
     return Measured(time.perf_counter() - begun, peak)
 
 
-def _tree_mib(root: psutil.Process) -> float:
+def tree_mib(root: psutil.Process) -> float:
+    """Memory of a process and all that it has started, now; pages that they share once."""
     try:
         tree = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:

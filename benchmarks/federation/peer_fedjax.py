@@ -1,0 +1,69 @@
+"""fedjax: its own federated averaging, clients one after another (``jit``, its default).
+
+Its shuffled batches are always full: a last batch is filled up with rows of the same client, so
+every client has one shape. Runs in fedjax's environment.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import fedjax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.federation.course import Course, run_side
+from benchmarks.federation.stored import (
+    BATCH_SIZE,
+    BETA_1,
+    BETA_2,
+    DROPOUT,
+    EPSILON,
+    LEARNING_RATE,
+    SEED,
+    Job,
+)
+
+
+def train_loss(params, batch, rng):
+    """Mean log loss of a batch under dropout."""
+    rows = batch["x"]
+    for layer, rate in enumerate(DROPOUT):
+        rows = jax.nn.relu(rows @ params[2 * layer] + params[2 * layer + 1])
+        rng, own = jax.random.split(rng)
+        rows = rows * jax.random.bernoulli(own, 1 - rate, rows.shape) / (1 - rate)
+    logit = (rows @ params[-2] + params[-1])[:, 0]
+    target = batch["y"]
+    return jnp.mean(jnp.maximum(logit, 0) - logit * target + jnp.log1p(jnp.exp(-jnp.abs(logit))))
+
+
+def play(job: Job, course: Course) -> None:
+    """Rounds of all clients."""
+    algorithm = fedjax.algorithms.fed_avg.federated_averaging(
+        jax.grad(train_loss),
+        fedjax.optimizers.adam(LEARNING_RATE, b1=BETA_1, b2=BETA_2, eps=EPSILON),
+        fedjax.optimizers.sgd(1.0),
+        fedjax.ShuffleRepeatBatchHParams(batch_size=BATCH_SIZE, num_epochs=1, seed=None),
+    )
+    datasets = []
+    for client in range(job.num_clients):
+        inputs, target = job.rows(client)
+        datasets.append(fedjax.ClientDataset({"x": inputs, "y": target.astype(np.float32)}))
+    state = algorithm.init([jnp.asarray(array) for array in job.first_weights])
+    key = jax.random.PRNGKey(SEED)
+    course.tell(package=f"fedjax {version('fedjax')}, jax {jax.__version__}")
+    course.begin()
+    more = True
+    while more:
+        key, own = jax.random.split(key)
+        keys = jax.random.split(own, job.num_clients)
+        clients = list(zip(range(job.num_clients), datasets, keys, strict=True))
+        state, _ = algorithm.apply(state, clients)
+        jax.block_until_ready(state.params)
+        params = state.params
+        more = course.round_done(lambda params=params: params)
+
+
+if __name__ == "__main__":
+    run_side(play)
