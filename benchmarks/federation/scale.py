@@ -8,13 +8,16 @@ the table marks with "~".
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks.drift.environments import PeerMissingError
 from benchmarks.federation.job import sizes_in_words, stored_job
+from benchmarks.federation.report import part_parser, tell
 from benchmarks.federation.sides import Run, Side, run_side
 from benchmarks.serving.demands import Demand
 
@@ -33,25 +36,33 @@ SIDES = (
 SAME_AUC = 0.015  # about one standard error of an AUC on the held-out rows
 
 
-def main(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure; what it found and which demands it makes."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and say by the exit code whether every demand holds (unless quick)."""
+    parser = part_parser(__doc__)
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--work", type=Path, help="folder to keep the job in")
+    parser.add_argument("--only", nargs="+", help="words in the titles of sides, besides ours")
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="fedchurn-federation-") as temporary:
         folder = Path(options.work or temporary)
-        peers = folder / "peers"
         job = stored_job(folder, options.data_dir, options.clients)
         words = sizes_in_words(job)
-        runs, missing = _measure(_sides(options), job, folder, peers)
-    return {
-        "lines": [words, *table(runs), *missing],
-        "demands": demands(runs, missing),
-        "record": {title: asdict(run) for title, run in runs.items()},
-    }
+        runs, missing = _measure(_sides(options), job, folder, folder / "peers")
+    record = {title: asdict(run) for title, run in runs.items()}
+    lines = [words, _load(), *table(runs), *missing]
+    return tell(lines, demands(runs, missing), {"runs": record, "missing": missing}, options)
+
+
+def _load() -> str:
+    return f"{os.cpu_count()} processors, load {', '.join(f'{x:.1f}' for x in os.getloadavg())}"
 
 
 def _sides(options: argparse.Namespace) -> list[Side]:
+    only = options.only or [""]
+    sides = [s for s in SIDES if s.title == OURS or any(w in s.title for w in only)]
     if not options.quick:
-        return list(SIDES)
-    short = [replace(s, num_rounds=min(s.num_rounds, 10), repeats=1) for s in SIDES]
+        return sides
+    short = [replace(s, num_rounds=min(s.num_rounds, 10), repeats=1) for s in sides]
     return [replace(side, limit_seconds=20) for side in short]
 
 
@@ -132,3 +143,7 @@ def _learning(ours: Run, runs: dict[str, Run]) -> list[Demand]:
             what = f"AUC after {last} rounds, apart from {title}"
             found.append(Demand(what, gap, at_most=SAME_AUC))
     return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
