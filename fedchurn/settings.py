@@ -95,6 +95,9 @@ class FederationSettings(_Record):
         quorum_fraction: share of clients whose usable answer a round needs (0-1).
         deadline_seconds: how long a question waits for answers.
         max_norm_ratio: an update this many times the median norm is refused.
+        max_rows_ratio: a client that claims this many times the median number of rows is refused.
+        audit: ``sums`` looks for clients whose answers contradict themselves or most others;
+            ``models`` also has clients score each other's local models; ``off`` does neither.
         min_cell_rows: smallest number of rows behind a reported count (k).
         secure: masked sums; see ``SecureSettings``.
         superlink: where the link of the engine ``superlink`` is.
@@ -104,6 +107,8 @@ class FederationSettings(_Record):
     quorum_fraction: float = Field(default=1.0, gt=0, le=1)
     deadline_seconds: float = Field(default=600.0, gt=0)
     max_norm_ratio: float = Field(default=50.0, gt=1)
+    max_rows_ratio: float = Field(default=1000.0, gt=1)
+    audit: Literal["off", "sums", "models"] = "sums"
     min_cell_rows: int = Field(default=5, ge=1)
     superlink: SuperlinkSettings = SuperlinkSettings()
     secure: SecureSettings = SecureSettings()

@@ -126,6 +126,8 @@ def _pack_state(state: RoundState, arrays: Arrays) -> dict[str, Any]:
         "round_num": state.round_num,
         "num_candidates": len(state.candidates),
         "stale_rounds": state.stale_rounds,
+        "excluded": dict(state.excluded),
+        "rows": dict(state.rows),
         "best": None if state.best is None else _pack_best("state.best", state.best, arrays),
     }
 
@@ -137,6 +139,8 @@ def _state(header: Mapping[str, Any], arrays: Arrays) -> RoundState:
         _models("state.candidates", header["num_candidates"], arrays),
         _within(arrays, "state.memory/"),
         stale_rounds=header["stale_rounds"],
+        excluded=header.get("excluded", {}),
+        rows=header.get("rows", {}),
     )
     return state if best is None else replace(state, best=_best("state.best", best, arrays))
 

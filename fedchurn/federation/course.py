@@ -102,7 +102,7 @@ class Course:
         state = play_rounds(
             algorithm,
             self._exchange,
-            self._policy,
+            self._policy.without(self._excluded()),
             stop_rule(phase),
             keep,
             state=self.progress.state,
@@ -125,10 +125,15 @@ class Course:
         state = state or algorithm.start()
         while state.round_num < phase.refit_rounds:
             rounds_before = self._rounds_before(state)
-            state, record = train_round(state, algorithm, self._exchange, self._policy)
+            policy = self._policy.without(self._excluded())
+            state, record = train_round(state, algorithm, self._exchange, policy)
             self.progress = replace(self.progress, state=state, refitting=True)
             self._keep(replace(record, strategy="newton refit"), rounds_before + state.round_num)
         return mean_weights(state.candidates)
+
+    def _excluded(self) -> dict[str, str]:
+        """Who is out because of an earlier round, with the reason."""
+        return {c: why for record in self.progress.records for c, why in record.excluded.items()}
 
     def _rounds_before(self, state: RoundState | None) -> int:
         """Rounds played before the phase that ``state`` belongs to."""

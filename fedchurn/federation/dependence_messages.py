@@ -95,7 +95,10 @@ def dependence_from_arrays(arrays: Arrays, size: int) -> DependenceSums:
 def _whole(
     arrays: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    array = np.asarray(arrays[name], dtype=np.int64)
+    sent = np.asarray(arrays[name])
+    if sent.dtype.kind not in "iu" and not (np.abs(sent) < 2.0**62).all():
+        raise ValueError(f"{name} holds numbers that count nothing")
+    array = sent.astype(np.int64)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, not {shape}")
     return array

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
+from fedchurn.federation.aggregation.strategies import (
+    ClientRemarks,
+    ClientUpdate,
+    aggregate,
+    remarks,
+)
 from fedchurn.federation.algorithm import Memory
 from fedchurn.federation.client_update import UpdateRules
 from fedchurn.federation.exchange import Reply, Request
@@ -101,6 +106,14 @@ class LocalTraining:
         if self.frozen_linear and self.spec.linear:
             weights = (*before[:2], *weights[2:])
         return (weights,), memory
+
+    def remarks(self, replies: Sequence[Reply]) -> ClientRemarks:
+        """What the strategy leaves out or changes of single clients' replies."""
+        return remarks(self.strategy, [self._client_update(r) for r in replies], self.hyper)
+
+    def local_model(self, state: RoundState, reply: Reply) -> Weights:
+        """The model that a client ended its epochs with, as its reply tells it."""
+        return unflat(self.spec, flat(state.candidates[0]) + self._client_update(reply).update)
 
     def _client_update(self, reply: Reply) -> ClientUpdate:
         """The mean update of the clients behind a reply, and what it counts."""

@@ -15,6 +15,7 @@ import numpy as np
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithm import Algorithm
+from fedchurn.federation.audit import answer_problem, remarks_of, suspects
 from fedchurn.federation.checks import NOBODY, Accepted, RoundPolicy, accept
 from fedchurn.federation.exchange import (
     ONE_SUM,
@@ -149,6 +150,7 @@ def train_round(
     clock: Clock = time.monotonic,
 ) -> tuple[RoundState, RoundRecord]:
     """The training half of a round, without evaluation; see ``play_round``."""
+    policy = policy.without(state.excluded)
     request = algorithm.request(state)
     cohort = algorithm.cohort(state, exchange.clients())
     if _are_many(cohort, exchange):
@@ -158,10 +160,22 @@ def train_round(
     replies = () if nobody else exchange.ask(request, cohort, policy.deadline_seconds)
     ticks.append(clock())
     accepted = NOBODY if nobody else _accepted(algorithm, state, replies, policy)
+    found = suspects(algorithm, state, accepted.replies, exchange, policy)
+    if found:
+        accepted = _accepted(algorithm, state, replies, policy.without(found))
     candidates, memory = algorithm.step(state, accepted.replies)
     ticks.append(clock())
-    moved = replace(state, round_num=state.round_num + 1, candidates=candidates, memory=memory)
+    moved = replace(
+        state,
+        round_num=state.round_num + 1,
+        candidates=candidates,
+        memory=memory,
+        excluded={**state.excluded, **found},
+        # What was measured with the help of such a client is not compared with what follows.
+        best=None if found else state.best,
+    )
     record = _trained(state, algorithm, request, replies, accepted)
+    record = replace(record, excluded=found)
     seconds = {"train": ticks[1] - ticks[0], "combine": ticks[2] - ticks[1]}
     record = replace(record, seconds=seconds, cohort=cohort or ())
     return moved, _with_protocol(record, None if nobody else cost_of(exchange))
@@ -175,7 +189,9 @@ def _accepted(
         policy,
         what=f"round {state.round_num + 1}, training",
         norm=lambda reply: algorithm.update_norm(state, reply),
-        problem=lambda reply: algorithm.problem(state, reply),
+        problem=lambda reply: (
+            algorithm.problem(state, reply) or answer_problem(algorithm, state, reply, policy)
+        ),
     )
 
 
@@ -191,13 +207,14 @@ def _trained(
     accepted: Accepted,
 ) -> RoundRecord:
     per_client = {r.client: algorithm.client_numbers(state, r) for r in accepted.replies}
+    told = remarks_of(algorithm, accepted.replies)
     many = len(replies) > MANY_CLIENTS
     up = {reply.client: num_bytes(reply.arrays) for reply in replies}
     down = {client: request.num_bytes_for(client) for r in replies for client in r.clients}
     return RoundRecord(
         round_num=request.round_num,
         strategy=algorithm.strategy,
-        participants=accepted.clients,
+        participants=tuple(c for c in accepted.clients if c not in told.left_out),
         absences=accepted.absences,
         quarantined=accepted.quarantined,
         train=_weighted_means(per_client),
@@ -206,7 +223,8 @@ def _trained(
         bytes_down=sum(down.values()),
         client_bytes_up={} if many else up,
         client_bytes_down={} if many else down,
-        notes=algorithm.notes(state),
+        notes={**algorithm.notes(state), **told.notes},
+        set_aside={**told.left_out, **told.changed},
     )
 
 
@@ -244,9 +262,11 @@ def _concluded(
     clock: Clock,
 ) -> tuple[RoundState, RoundRecord]:
     begun = clock()
+    policy = policy.without(state.excluded)
     panel = algorithm.panel(exchange.clients())
-    asked = _Evaluation(algorithm, exchange, policy, state.round_num, panel)
+    asked = _Evaluation(algorithm, exchange, policy, state.round_num, panel, state.rows)
     each = asked.on("validation", state.candidates)
+    claimed = {client: one.num_rows for client, one in each.sums[0].items()}
     losses = [_loss(add_sums(by_client.values()), stop.metric) for by_client in each.sums]
     near = _near(losses, stop.average_within)
     weights = mean_weights([state.candidates[number] for number in near])
@@ -274,7 +294,8 @@ def _concluded(
     )
     best = found if is_best else state.best
     stale = 0 if is_best else state.stale_rounds + comparable
-    return replace(state, best=best, stale_rounds=stale), finished
+    rows = {**claimed, **state.rows}
+    return replace(state, best=best, stale_rounds=stale, rows=rows), finished
 
 
 def _near(losses: Sequence[float], within: float) -> tuple[int, ...]:
@@ -315,6 +336,7 @@ class _Evaluation:
     policy: RoundPolicy
     round_num: int
     clients: tuple[str, ...] | None
+    rows: Mapping[str, int]
 
     def on(self, split: str, candidates: Sequence[Weights]) -> Evaluated:
         return evaluate(
@@ -327,6 +349,7 @@ class _Evaluation:
             round_num=self.round_num,
             clients=self.clients,
             one_sum=_are_many(self.clients, self.exchange),
+            known_rows=self.rows if split == "validation" else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -50,6 +51,8 @@ class RoundState:
         memory: the server optimiser's memory.
         best: the best model so far; None before the first evaluation.
         stale_rounds: rounds since ``best`` was found.
+        excluded: why a client is out for the rest of the training.
+        rows: validation rows per client, as it claimed them first.
     """
 
     round_num: int
@@ -57,6 +60,8 @@ class RoundState:
     memory: Mapping[str, NDArray[np.generic]]
     best: BestRound | None = None
     stale_rounds: int = 0
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def digest(self) -> str:
         """sha256 of the whole state; equal states have equal bytes."""
@@ -64,6 +69,7 @@ class RoundState:
         for weights in self.candidates:
             for array in weights:
                 digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(json.dumps([dict(self.excluded), dict(self.rows)], sort_keys=True).encode())
         for name in sorted(self.memory):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.memory[name]).tobytes())
@@ -93,6 +99,9 @@ class RoundRecord:
             ``train``, under secure aggregation, also each step of the protocol.
         cohort: who was asked to train, if not everybody.
         notes: numbers of the strategy, for example a clip norm or an epsilon so far.
+        set_aside: why a robust strategy did not use a client's update, or shortened it; nothing is
+            wrong with the client for that.
+        excluded: why a client is out for the rest of the training, found in this round.
     """
 
     round_num: int
@@ -112,6 +121,8 @@ class RoundRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     cohort: tuple[str, ...] = ()
     notes: Mapping[str, float] = field(default_factory=dict)
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

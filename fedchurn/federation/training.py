@@ -19,9 +19,10 @@ from fedchurn.federation.algorithms import check_recipe
 from fedchurn.federation.checkpoint import Checkpoints, NoCheckpoints, Progress
 from fedchurn.federation.checks import RoundPolicy, accept
 from fedchurn.federation.course import Course, OnProgress
-from fedchurn.federation.exchange import Exchange, Request
-from fedchurn.federation.privacy.terms import PrivateTerms
+from fedchurn.federation.exchange import TOGETHER, Exchange, Request
+from fedchurn.federation.privacy.terms import PrivateTerms, private_policy
 from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.statistics_check import statistics_problem
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import ModelSpec, Weights
 
@@ -67,7 +68,12 @@ def collect_statistics(
     """
     request = Request("statistics", 0, config={"min_cell_rows": min_cell_rows})
     replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
-    accepted = accept(replies, policy, what="round 0, statistics")
+    accepted = accept(
+        replies,
+        policy,
+        what="round 0, statistics",
+        problem=lambda reply: statistics_problem(reply, contract),
+    )
     statistics = {r.client: statistics_from_arrays(r.arrays) for r in accepted.replies}
     if policy.summed:
         statistics = {c: with_ranges(part, contract) for c, part in statistics.items()}
@@ -119,6 +125,8 @@ def train_federated(
     else:
         pooled = no_statistics(contract)
         encoder = contract_encoder(contract, recipe.encoder)
+        policy = private_policy(policy)
+    policy = replace(policy, rows=_claimed(progress.statistics))
     course = Course(exchange, policy, recipe, encoder, progress, on_progress, checkpoints, private)
     spec, best, final = course.play(seed, min_cell_rows)
     return TrainedModel(
@@ -131,6 +139,15 @@ def train_federated(
         client_statistics=dict(progress.statistics),
         records=_with_absences(course.progress.records, progress.absences),
     )
+
+
+def _claimed(statistics: Mapping[str, Statistics]) -> dict[str, tuple[float, float]]:
+    """Rows and churners of training per client; of a sum over clients nobody's."""
+    return {
+        client: (part.num_rows, part.num_positive)
+        for client, part in statistics.items()
+        if client != TOGETHER
+    }
 
 
 def _with_absences(

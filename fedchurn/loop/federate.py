@@ -46,6 +46,8 @@ def round_policy(federation: FederationSettings) -> RoundPolicy:
         quorum_fraction=federation.quorum_fraction,
         deadline_seconds=federation.deadline_seconds,
         max_norm_ratio=federation.max_norm_ratio,
+        max_rows_ratio=federation.max_rows_ratio,
+        audit=federation.audit,
         summed=federation.secure.on,
     )
 

@@ -104,9 +104,7 @@ STRATEGIES: dict[str, Strategy] = {
         robust=True,
         told=robust.trimmed_mean_remarks,
     ),
-    "krum": Strategy(
-        robust.krum, sgd, ("num_byzantine",), robust=True, told=robust.krum_remarks
-    ),
+    "krum": Strategy(robust.krum, sgd, ("num_byzantine",), robust=True, told=robust.krum_remarks),
     "norm_clipping": Strategy(
         robust.norm_clipping,
         sgd,
@@ -147,6 +145,23 @@ def aggregate(
     shares = np.array([one.weight for one in ordered], dtype=np.float64)
     combined = strategy.rule(np.stack(rows) if strategy.robust else rows, shares, hyper)
     return strategy.optimizer(np.asarray(weights, dtype=np.float64), combined, memory, hyper)
+
+
+def remarks(
+    name: str, updates: Sequence[ClientUpdate], hyper: Mapping[str, float]
+) -> ClientRemarks:
+    """What ``aggregate`` leaves out or changes of such updates; a pure function."""
+    told = strategy_named(name, hyper).told
+    if told is None or not updates:
+        return ClientRemarks()
+    ordered = sorted(updates, key=lambda one: one.client)
+    rows = np.stack([np.asarray(one.update, dtype=np.float64) for one in ordered])
+    by_row = told(rows, hyper)
+    return ClientRemarks(
+        {ordered[row].client: why for row, why in by_row.left_out.items()},
+        {ordered[row].client: why for row, why in by_row.changed.items()},
+        by_row.notes,
+    )
 
 
 def strategy_named(name: str, hyper: Mapping[str, float]) -> Strategy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ NEWTON = Recipe.model_validate(
 TABLES = [table("a", 300, 1), table("b", 200, 2), table("c", 120, 3)]
 
 
-def trained(exchange: DirectExchange, recipe: Recipe = NEWTON, **policy: float) -> TrainedModel:
+def trained(exchange: DirectExchange, recipe: Recipe = NEWTON, **policy: Any) -> TrainedModel:
     return train_federated(exchange, CONTRACT, recipe, RoundPolicy(**policy), min_cell_rows=1)
 
 
@@ -146,8 +147,11 @@ def test_a_wild_norm_is_quarantined_with_its_size() -> None:
 
     handlers = {t.client: ClientSession(t, CONTRACT) for t in TABLES[:2]}
     bad = Altered(ClientSession(TABLES[2], CONTRACT), huge)
-    model = trained(DirectExchange({**handlers, "c": bad}), quorum_fraction=0.6)
-    assert "times the median" in model.records[1].quarantined["c"]
+    exchange = DirectExchange({**handlers, "c": bad})
+    model = trained(exchange, quorum_fraction=0.6)
+    assert "newton.gradient holds" in model.records[1].quarantined["c"]
+    unaudited = trained(exchange, quorum_fraction=0.6, audit="off")
+    assert "times the median" in unaudited.records[1].quarantined["c"]
 
 
 def test_diverging_steps_are_damped() -> None:
