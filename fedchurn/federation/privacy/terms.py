@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fedchurn.errors import PrivacyError
 from fedchurn.federation.aggregation.strategies import STRATEGIES
+from fedchurn.federation.checks import RoundPolicy
 from fedchurn.learning.recipe import LocalPhase, Recipe
 from fedchurn.privacy.account import over_budget
 from fedchurn.privacy.accountant import epsilon_of, noise_multiplier_for
@@ -142,6 +143,14 @@ def private_recipe(settings: PrivacySettings, recipe: Recipe) -> Recipe:
     if settings.mode == LOCAL:
         changes["evaluate_every"] = phase.num_rounds
     return recipe.model_copy(update={"phases": (phase.model_copy(update=changes),)})
+
+
+def private_policy(policy: RoundPolicy) -> RoundPolicy:
+    """The policy without all that refuses a client for what others sent.
+
+    One client's rows would decide about another's, and move the sum by more than the clip norm.
+    """
+    return replace(policy, max_norm_ratio=math.inf, max_rows_ratio=math.inf, audit="off")
 
 
 def _sampling_rate(settings: PrivacySettings, phase: LocalPhase, num_clients: int) -> float:
