@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fedchurn.contract.columns import features
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.encoder import CategoryEncoding, Encoder, NumberEncoding
-from fedchurn.encoding.ranges import histogram_edges
+from fedchurn.encoding.ranges import are_whole, histogram_edges
 from fedchurn.encoding.statistics import NumberSums, Statistics
 
 
@@ -97,6 +97,5 @@ def histogram_quantiles(
     high = np.concatenate([edges, [edges[-1]]])[cell]
     before = cumulative[cell] - cells[cell]
     inside = (wanted - before) / np.maximum(cells[cell], 1e-12)
-    whole = np.isclose(np.diff(edges), 1.0).all() and np.isclose(edges[0] % 1, 0.5)
-    share = np.full(len(cell), 0.5) if whole else inside
+    share = np.full(len(cell), 0.5) if are_whole(edges) else inside
     return np.asarray(low + np.clip(share, 0, 1) * (high - low), dtype=np.float64)

@@ -43,6 +43,11 @@ def _is_whole(contract: Contract, name: str) -> bool:
     return isinstance(contract.derived[name], Count)
 
 
+def are_whole(edges: NDArray[np.float64]) -> bool:
+    """Whether each inner cell stands around one whole number."""
+    return bool(np.isclose(np.diff(edges), 1.0).all() and np.isclose(edges[0] % 1, 0.5))
+
+
 def _edges(limits: Range | None, whole: bool) -> NDArray[np.float64]:
     if limits is None:
         side = np.geomspace(1e-3, 1e9, NUM_CELLS // 2)

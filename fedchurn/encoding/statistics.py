@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedchurn.contract.columns import MISSING, UNKNOWN, Columns, features
 from fedchurn.contract.schema import Contract
-from fedchurn.encoding.ranges import histogram_edges
+from fedchurn.encoding.ranges import are_whole, histogram_edges
 
 FloatArray = NDArray[np.float64]
 
@@ -294,9 +294,10 @@ def arrays_without_ranges(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str
 
 
 def with_ranges(statistics: Statistics, contract: Contract) -> Statistics:
-    """Sums whose ``low`` and ``high`` are the borders of the outermost histogram cells in use.
+    """Sums whose ``low`` and ``high`` are read off the outermost histogram cells in use.
 
-    Cells beyond the contract's range have no border of their own; its first or last edge counts.
+    A cell around one whole number stands for that number, another one for its outer border. Cells
+    beyond the contract's range have no border of their own; its first or last edge counts.
     """
     edges = histogram_edges(contract)
     ranged = {name: _with_range(sums, edges[name]) for name, sums in statistics.numbers.items()}
@@ -308,7 +309,11 @@ def _with_range(sums: NumberSums, edges: FloatArray) -> NumberSums:
     if not len(held):
         return replace(sums, low=_NO_LOW, high=-_NO_LOW)
     borders = np.concatenate([edges[:1], edges, edges[-1:]])
-    low, high = float(borders[held[0]]), float(borders[held[-1] + 1])
+    inset = (
+        np.where(np.diff(borders) > 0, 0.5, 0.0) if are_whole(edges) else np.zeros(len(edges) + 1)
+    )
+    low = float(borders[held[0]] + inset[held[0]])
+    high = float(borders[held[-1] + 1] - inset[held[-1]])
     return replace(sums, low=low, high=high)
 
 

@@ -61,7 +61,8 @@ def collect_statistics(
 ) -> tuple[dict[str, Statistics], dict[str, str]]:
     """Round 0: statistics of the training rows per client, and why some clients gave none.
 
-    Of a sum over clients the ranges are read off its histograms: a smallest value is no sum.
+    Ranges are read off histograms: a smallest value is no sum, and masked or not, equal rows must
+    give equal encoders.
 
     Raises:
         QuorumError: too few clients answered.
@@ -75,8 +76,7 @@ def collect_statistics(
         problem=lambda reply: statistics_problem(reply, contract),
     )
     statistics = {r.client: statistics_from_arrays(r.arrays) for r in accepted.replies}
-    if policy.summed:
-        statistics = {c: with_ranges(part, contract) for c, part in statistics.items()}
+    statistics = {c: with_ranges(part, contract) for c, part in statistics.items()}
     return statistics, {**accepted.absences, **accepted.quarantined}
 
 

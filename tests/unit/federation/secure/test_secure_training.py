@@ -110,9 +110,9 @@ def test_a_range_ends_at_the_outermost_cells_in_use() -> None:
     columns = {"age": ages, "plan": np.zeros(4, dtype=np.int32)}
     statistics = client_statistics(columns, np.zeros(4, dtype=np.int8), CONTRACT, min_cell_rows=1)
     ranged = with_ranges(statistics, CONTRACT).numbers["age"]
-    assert (ranged.low, ranged.high) == (29.5, 100.5)  # beyond the contract: its last edge
+    assert (ranged.low, ranged.high) == (30.0, 100.5)  # beyond the contract: its last edge
     arrays = statistics_to_arrays(with_ranges(statistics, CONTRACT))
-    assert arrays["number:age"][4:6].tolist() == [29.5, 100.5]
+    assert arrays["number:age"][4:6].tolist() == [30.0, 100.5]
 
 
 def test_evaluation_is_that_of_all_clients_together() -> None:
