@@ -29,7 +29,7 @@ class PrivacySettings(BaseModel):
     mode: Literal["off", "central", "local"] = "off"
     epsilon: float = Field(default=8.0, gt=0, le=1000)
     delta: float = Field(default=1e-5, gt=0, lt=0.1)
-    clip_norm: float = Field(default=0.2, gt=0)
+    clip_norm: float = Field(default=0.3, gt=0)
     adaptive_clipping: bool = False
     target_quantile: float = Field(default=0.5, gt=0, lt=1)
     clip_learning_rate: float = Field(default=0.2, gt=0)
