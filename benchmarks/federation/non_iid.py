@@ -115,7 +115,7 @@ class Federation:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, printing a row per case and method as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, default=_default_folder())
+    parser.add_argument("--data-dir", type=Path, default=default_folder())
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument(
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     apply_quiet_environment(os.environ)
     heads = ["case", "method", "mean AUC", "worst client", "pooled AUC", "mean F1", "rounds"]
-    print(_line([*heads, "seconds"]), _line(["---"] * (len(heads) + 1)), sep="\n", flush=True)
+    print(line([*heads, "seconds"]), line(["---"] * (len(heads) + 1)), sep="\n", flush=True)
     outcomes: list[Outcome] = []
     for case in options.cases:
         try:
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 case, options.data_dir, options.methods, options.seeds, network=options.network
             )
         except FedchurnError as error:
-            print(_line([case, f"refused: {' '.join(str(error).split())}"]), flush=True)
+            print(line([case, f"refused: {' '.join(str(error).split())}"]), flush=True)
             continue
         outcomes += found
         for method in dict.fromkeys(one.method for one in found):
@@ -151,9 +151,9 @@ def measure(
     outcomes: list[Outcome] = []
     for seed in range(num_seeds):
         with TemporaryDirectory() as home:
-            settings = _settings(case, data_dir, seed)
+            settings = case_settings(case, data_dir, seed)
             contract = load_contract(settings.contract)
-            federation = Federation.of(_tables(settings, contract, seed), contract, Path(home))
+            federation = Federation.of(split_tables(settings, contract, seed), contract, Path(home))
             newton = _trained(federation, settings.training, seed)
             best = max(r.validation["roc_auc"] for r in newton.model.records if r.validation)
             for method in methods:
@@ -311,7 +311,8 @@ def _judged(
     )
 
 
-def _settings(case: str, data_dir: Path, seed: int) -> Settings:
+def case_settings(case: str, data_dir: Path, seed: int) -> Settings:
+    """Settings of one case; a seed deals and splits in another way."""
     facts = CASES[case]
     location = str(data_dir / FILES[facts["contract"]])
     data: dict[str, Any] = {"location": location}
@@ -323,7 +324,7 @@ def _settings(case: str, data_dir: Path, seed: int) -> Settings:
     return load_settings(values=values)
 
 
-def _tables(settings: Settings, contract: Contract, seed: int) -> list[ClientTable]:
+def split_tables(settings: Settings, contract: Contract, seed: int) -> list[ClientTable]:
     """Validated and split: a fifth of each client's customers is held out for the test.
 
     Under Dirichlet(0.1) many clients hold one class or a handful of rows, so there the whole table
@@ -363,14 +364,15 @@ def _row(outcomes: Sequence[Outcome]) -> str:
     missed = len(outcomes) - len(reached)
     told = f"{np.median(reached):.0f}" if reached else "never"
     cells.append(f"{told} ({missed} never)" if reached and missed else told)
-    return _line([*cells, f"{np.mean([one.seconds for one in outcomes]):.1f}"])
+    return line([*cells, f"{np.mean([one.seconds for one in outcomes]):.1f}"])
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """A row of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _default_folder() -> Path:
+def default_folder() -> Path:
     """The folder that tests on real files use too; see tests/conftest.py."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("FEDCHURN_DATA_DIR", beside))

@@ -17,6 +17,7 @@ from fedchurn.cli import (
     federate_verbs,
     key_verbs,
     model_verbs,
+    personal_verb,
     privacy_verb,
     registry_verbs,
     retraining_verbs,
@@ -41,6 +42,7 @@ serving_verbs.add_to(app)
 drift_verb.add_to(app)
 client_drift_verb.add_to(app)
 privacy_verb.add_to(app)
+personal_verb.add_to(app)
 
 
 def main() -> None:
