@@ -13,7 +13,7 @@ from fedchurn.quiet import apply_quiet_environment
 
 ALWAYS = ("rounds", "encoder", "validation", "explanation")
 WITH_WRK = ("serving",)
-ON_REAL_FILES = ("quality", "drift")
+ON_REAL_FILES = ("quality", "drift", "federation")
 MORE = (*WITH_WRK, *ON_REAL_FILES)
 
 
@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run them; a failing one stops the run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--all", action="store_true", help="serving (needs wrk), quality and drift (real files) too"
+        "--all",
+        action="store_true",
+        help="serving (needs wrk) and those on real files (quality, drift, federation) too",
     )
     parser.add_argument("--only", nargs="+", choices=(*ALWAYS, *MORE))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")

@@ -1,7 +1,7 @@
 """Five clients on a SuperLink with TLS and node authentication, each a process, on loopback.
 
-20 rounds undisturbed, beside the same files and seed in one process; then 20 rounds during which one
-client is killed and another, whose key the link knows, joins.
+20 rounds undisturbed, beside the same files and seed in one process; then 20 rounds during which
+one client is killed and another, whose key the link knows, joins.
 """
 
 from __future__ import annotations
