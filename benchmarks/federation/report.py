@@ -22,13 +22,22 @@ def part_parser(words: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def tell(
-    lines: Sequence[str], demands: Sequence[Demand], record: Any, options: argparse.Namespace
-) -> int:
-    """Print; 1 when a demand is broken, unless quick."""
-    broken = [demand.what for demand in demands if not demand.holds]
+def show(lines: Sequence[str], demands: Sequence[Demand], options: argparse.Namespace) -> list[str]:
+    """Print; the demands that are broken."""
     text = "\n".join([*lines, "", *map(str, demands), ""])
     print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
+    return [demand.what for demand in demands if not demand.holds]
+
+
+def conclude(record: Any, broken: Sequence[str], options: argparse.Namespace) -> int:
+    """The last line, if it is asked for; 1 when a demand is broken, unless quick."""
     if options.json:
         print(json.dumps({"found": record, "broken": broken}))
     return int(bool(broken) and not options.quick)
+
+
+def tell(
+    lines: Sequence[str], demands: Sequence[Demand], record: Any, options: argparse.Namespace
+) -> int:
+    """``show`` and ``conclude``."""
+    return conclude(record, show(lines, demands, options), options)

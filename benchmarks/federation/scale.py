@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.drift.environments import PeerMissingError
 from benchmarks.federation.job import sizes_in_words, stored_job
-from benchmarks.federation.report import part_parser, tell
+from benchmarks.federation.report import conclude, part_parser, show
 from benchmarks.federation.sides import Run, Side, run_side
 from benchmarks.serving.demands import Demand
 
@@ -48,22 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="folder to keep the job in")
     parser.add_argument("--only", nargs="+", help="words in the titles of sides, besides ours")
     options = parser.parse_args(arguments)
-    codes = []
+    record, broken = {}, []
     with tempfile.TemporaryDirectory(prefix="fedchurn-federation-") as temporary:
         folder = Path(options.work or temporary)
         for num_clients in options.clients:
-            codes.append(_compare(num_clients, folder, options))
-    return max(codes)
-
-
-def _compare(num_clients: int, folder: Path, options: argparse.Namespace) -> int:
-    """All sides with so many clients."""
-    job = stored_job(folder, options.data_dir, num_clients)
-    runs, missing = _measure(_sides(options), job, folder, folder / "peers")
-    record = {title: asdict(run) for title, run in runs.items()}
-    lines = [sizes_in_words(job), _load(), *table(runs), *missing]
-    found = demands(runs, missing, MANY if num_clients >= MANY_CLIENTS else {})
-    return tell(lines, found, {"clients": num_clients, "runs": record, "missing": missing}, options)
+            job = stored_job(folder, options.data_dir, num_clients)
+            runs, missing = _measure(_sides(options), job, folder, folder / "peers")
+            lines = [sizes_in_words(job), _load(), *table(runs), *missing]
+            found = demands(runs, missing, MANY if num_clients >= MANY_CLIENTS else {})
+            broken += show(lines, found, options)
+            told = {title: asdict(run) for title, run in runs.items()}
+            record[num_clients] = {"runs": told, "missing": missing}
+    return conclude(record, broken, options)
 
 
 def _load() -> str:
