@@ -139,10 +139,13 @@ def _print_round(record: RoundRecord, total: int) -> None:
 
 
 def _round_text(record: RoundRecord, total: int) -> str:
-    loss = record.validation.get("log_loss", record.train.get("loss"))
-    auc = record.validation.get("roc_auc")
-    figures = f"loss {loss:.4f}" if loss is not None else ""
-    figures += f"  auc {auc:.4f}" if auc is not None else ""
+    shown = {
+        "loss": record.validation.get("log_loss"),
+        "auc": record.validation.get("roc_auc"),
+    }
+    if not record.validation:  # a round that is not evaluated
+        shown = {"loss while training": record.train.get("loss")}
+    figures = "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
     clients = f"{len(record.participants)} clients" if record.round_num else "start"
     return f"round {record.round_num}/{total}  {record.strategy}  {clients}  {figures}"
 
