@@ -30,6 +30,7 @@ from fedchurn.federation.model_messages import (
     spec_from,
 )
 from fedchurn.federation.newton_sums import newton_sums, without_rare_inputs
+from fedchurn.federation.privacy.keyed_noise import entropy_normals
 from fedchurn.federation.trained_reply import update_reply
 from fedchurn.federation.updates import CORRECTION
 from fedchurn.learning.spec import predict_probability
@@ -168,7 +169,7 @@ class ClientSession:
             correction=request.arrays.get(CORRECTION),
         )
         rules = UpdateRules.from_json(str(config["update"]))
-        return update_reply(self._table.client, before, trained, rules)
+        return update_reply(self._table.client, before, trained, rules, entropy_normals)
 
     def _evaluate(self, request: Request) -> Reply:
         split = str(request.config["split"])

@@ -15,6 +15,7 @@ from fedchurn.data.client_table import ClientTable
 from fedchurn.errors import SettingsError, nearest
 from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange
+from fedchurn.federation.privacy.noise_floor import with_noise_floor
 from fedchurn.federation.secure.switch import secured_handler
 from fedchurn.release.personal import own_folder
 from fedchurn.settings import Settings
@@ -72,7 +73,8 @@ def client_handler(table: ClientTable, settings: Settings, contract: Contract) -
     """What answers for a client in engines that have its rows here."""
     personal = own_folder(settings.home, contract.contract, table.client)
     session = ClientSession(table, contract, personal=personal)
-    return secured_handler(table.client, session, settings.federation.secure)
+    guarded = with_noise_floor(table.client, session, settings.privacy)
+    return secured_handler(table.client, guarded, settings.federation.secure)
 
 
 def _inprocess(

@@ -63,7 +63,8 @@ def serve_own_file(
     """
     from fedchurn.federation.client_session import ClientSession
     from fedchurn.federation.flower_settings import apply_flower_settings
-    from fedchurn.federation.secure.switch import secured_handler
+    from fedchurn.federation.privacy.noise_floor import with_noise_floor
+from fedchurn.federation.secure.switch import secured_handler
     from fedchurn.federation.superlink.client import ClientPlace, serve_client
     from fedchurn.federation.superlink.keys import read_file, read_private_key
 
@@ -95,7 +96,8 @@ def serve_own_file(
             validation=checked.validation,
             personal=own_folder(settings.home, contract.contract, options.name),
         )
-        handler = secured_handler(options.name, session, settings.federation.secure)
+        guarded = with_noise_floor(options.name, session, settings.privacy)
+        handler = secured_handler(options.name, guarded, settings.federation.secure)
         serve_client(place, handler, tell=tell, is_ended=is_ended)
     return checked
 

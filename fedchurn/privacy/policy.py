@@ -22,6 +22,9 @@ class PrivacySettings(BaseModel):
         count_share: share of the budget (0-1) spent on counting short updates.
         client_budget_epsilon: what all trainings together may spend of one client, at ``delta``; a
             client that would go above it is not asked. None sets no limit.
+        min_noise_multiplier: on a client's own host: it answers no server that asks for less noise
+            on its updates (noise over twice the clip norm), nor questions about sums of its rows.
+            0 takes the server's word.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,3 +38,4 @@ class PrivacySettings(BaseModel):
     clip_learning_rate: float = Field(default=0.2, gt=0)
     count_share: float = Field(default=0.1, gt=0, lt=1)
     client_budget_epsilon: float | None = Field(default=None, gt=0)
+    min_noise_multiplier: float = Field(default=0.0, ge=0)
