@@ -64,7 +64,7 @@ def serve_own_file(
     from fedchurn.federation.client_session import ClientSession
     from fedchurn.federation.flower_settings import apply_flower_settings
     from fedchurn.federation.privacy.noise_floor import with_noise_floor
-from fedchurn.federation.secure.switch import secured_handler
+    from fedchurn.federation.secure.switch import secured_handler
     from fedchurn.federation.superlink.client import ClientPlace, serve_client
     from fedchurn.federation.superlink.keys import read_file, read_private_key
 
