@@ -72,7 +72,7 @@ def federate_tracked(
         "is_sample": str(validated["is_sample"]).lower(),
         "git_commit": made["git_commit"],
         **{f"version.{name}": number for name, number in library_versions().items()},
-        **{f"refused.{client}": why for client, why in validated.get("refused", {}).items()},
+        **_refused(validated),
     }
     name = f"{contract.contract}-{settings.recipe}"
     with tracked_run(uri, experiment(settings), name=name, tags=tags, run_id=begun) as run:
@@ -156,6 +156,12 @@ def _step_metrics(record: RoundRecord) -> dict[str, float | None]:
     }
     merged = {**train, **validation, **clients, **seconds, **cost}
     return {name: value if math.isfinite(value) else None for name, value in merged.items()}
+
+
+def _refused(validated: dict[str, Any]) -> dict[str, str]:
+    """A tag for every client that takes no part; MLflow keeps 8000 letters at most."""
+    refused = validated.get("refused", {})
+    return {f"refused.{_metric_name(client)}": why[:1000] for client, why in refused.items()}
 
 
 def _metric_name(client: str) -> str:
