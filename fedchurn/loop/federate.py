@@ -98,7 +98,11 @@ def federate_key(settings: Settings, contract: Contract, validated: dict[str, An
         validated["split_digests"],
         contract_digest(contract),
         settings.training.model_dump(mode="json"),
-        settings.federation.model_dump(mode="json"),
+        # Where the link is does not change what is trained.
+        {
+            **settings.federation.model_dump(mode="json", exclude={"superlink"}),
+            "engine": settings.engine,
+        },
         settings.privacy.model_dump(mode="json"),
         settings.seed,
         settings.tracking_uri,

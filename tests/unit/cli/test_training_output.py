@@ -27,7 +27,7 @@ REFIT = RoundRecord(4, "newton refit", ("a", "b"), train={"loss": 0.25})
     [
         (START, "round 0/4  newton  start  loss 0.6931  auc 0.5000"),
         (THIRD, "round 3/4  newton  2 clients  loss 0.3000  auc 0.9100"),
-        (REFIT, "round 4/4  newton refit  2 clients  loss 0.2500"),
+        (REFIT, "round 4/4  newton refit  2 clients  loss while training 0.2500"),
     ],
 )
 def test_a_round_is_one_line_of_a_log(
