@@ -20,10 +20,11 @@ from fedchurn.encoding.statistics import (
     statistics_from_arrays,
     statistics_to_arrays,
 )
+from fedchurn.federation.client_arrays import stacked, unstacked
 from fedchurn.federation.state import BestRound, RoundRecord, RoundState
 from fedchurn.learning.spec import Weights
 
-FORMAT = 1
+FORMAT = 2
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -76,7 +77,6 @@ def progress_to_bytes(progress: Progress) -> bytes:
     arrays: Arrays = {}
     header: dict[str, Any] = {
         "format": FORMAT,
-        "clients": list(progress.statistics),
         "absences": dict(progress.absences),
         "refitting": progress.refitting,
         "best_round_num": progress.best_round_num,
@@ -84,9 +84,8 @@ def progress_to_bytes(progress: Progress) -> bytes:
         "bests": [_pack_best(f"best_{n}", b, arrays) for n, b in enumerate(progress.bests)],
         "state": None if progress.state is None else _pack_state(progress.state, arrays),
     }
-    for number, statistics in enumerate(progress.statistics.values()):
-        for name, array in statistics_to_arrays(statistics).items():
-            arrays[f"statistics_{number}/{name}"] = array
+    statistics = {c: statistics_to_arrays(one) for c, one in progress.statistics.items()}
+    arrays.update({f"statistics/{name}": array for name, array in stacked(statistics).items()})
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -107,8 +106,8 @@ def progress_from_bytes(content: bytes) -> Progress:
     state = header["state"]
     return Progress(
         statistics={
-            client: statistics_from_arrays(_within(arrays, f"statistics_{number}/"))
-            for number, client in enumerate(header["clients"])
+            client: statistics_from_arrays(own)
+            for client, own in unstacked(_within(arrays, "statistics/")).items()
         },
         absences=header["absences"],
         bests=tuple(_best(f"best_{n}", b, arrays) for n, b in enumerate(header["bests"])),

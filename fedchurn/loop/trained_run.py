@@ -19,6 +19,7 @@ from fedchurn.encoding.statistics import (
     statistics_to_arrays,
 )
 from fedchurn.evaluation.sums import ScoreSums
+from fedchurn.federation.client_arrays import stacked, unstacked
 from fedchurn.federation.dependence import Relation
 from fedchurn.federation.dependence_sums import HeldOutSums
 from fedchurn.federation.state import RoundRecord
@@ -162,23 +163,11 @@ def _read_sums(path: Path) -> ClientSums:
 
 
 def _write_arrays(path: Path, parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
-    """Arrays per client; client names may hold any character, so they are kept as a list."""
-    arrays = {
-        f"{number}/{name}": array
-        for number, part in enumerate(parts.values())
-        for name, array in part.items()
-    }
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, clients=np.array(list(parts)), **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **stacked(parts))
     path.write_bytes(buffer.getvalue())
 
 
 def _read_arrays(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
-    result: dict[str, dict[str, NDArray[Any]]] = {}
     with np.load(path, allow_pickle=False) as stored:
-        clients = [str(client) for client in stored["clients"]]
-        for key in stored.files:
-            number, slash, name = key.partition("/")
-            if slash:
-                result.setdefault(clients[int(number)], {})[name] = stored[key]
-    return result
+        return unstacked({name: stored[name] for name in stored.files})
