@@ -174,7 +174,9 @@ def test_reference_strategies_learn(strategy_name: str) -> None:
                     "num_rounds": 4,
                     "hidden": [{"units": 8}],
                     "batch_size": 16,
-                    "server_learning_rate": 0.05 if "ad" in strategy_name[3:] else 1.0,
+                    "server_learning_rate": 0.05
+                    if strategy_name in ("fedadam", "fedyogi")
+                    else 1.0,
                     "proximal_mu": 0.1 if strategy_name == "fedprox" else 0.0,
                 }
             ],
@@ -185,7 +187,7 @@ def test_reference_strategies_learn(strategy_name: str) -> None:
     assert min(losses[1:]) < losses[0]
 
 
-@pytest.fixture(params=["fedavg", "fedprox", "fedadam", "fedyogi"])
+@pytest.fixture(params=["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi"])
 def strategy_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
