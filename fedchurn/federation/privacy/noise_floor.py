@@ -7,8 +7,8 @@ from fedchurn.federation.client_update import UpdateRules
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
 from fedchurn.privacy.policy import PrivacySettings
 
-# What a local private training asks; sums of rows without noise are not among it.
-_ALLOWED = ("join", "local_epochs", "evaluate")
+# What a local private training and its promotion ask; sums of rows are not among it.
+_ALLOWED = ("join", "local_epochs", "evaluate", "compare")
 
 
 class NoiseFloor:

@@ -251,3 +251,41 @@ def test_local_privacy_counts_no_sampling_and_refuses_adaptive_clipping() -> Non
     adaptive = PrivacySettings(mode="local", adaptive_clipping=True)
     with pytest.raises(PrivacyError, match="how long others' updates are"):
         agree_terms(adaptive, recipe(), CLIENTS, {}, 1.0)
+
+
+class AllKept:
+    """Keeps every checkpoint; goes on from the one that it is given."""
+
+    def __init__(self, first: bytes | None = None) -> None:
+        self._first = first
+        self.kept: list[bytes] = []
+
+    def keep(self, progress: Progress) -> None:
+        self.kept.append(progress_to_bytes(progress))
+
+    def newest(self) -> Progress | None:
+        return None if self._first is None else progress_from_bytes(self._first)
+
+
+def test_killed_after_any_round_it_ends_with_equal_bytes() -> None:
+    privacy = PrivacySettings(mode="central", adaptive_clipping=True)
+    drawn = recipe(num_rounds=4, clients_per_round=2)
+    agreed = agree_terms(privacy, drawn, CLIENTS, {}, 1.0)
+
+    def weights_of(checkpoints: AllKept) -> list[bytes]:
+        model = train_federated(
+            federation([table(c, 60, n) for n, c in enumerate(CLIENTS)]),
+            CONTRACT,
+            private_recipe(privacy, drawn),
+            RoundPolicy(),
+            checkpoints=checkpoints,
+            private=agreed,
+        )
+        return [array.tobytes() for array in model.weights]
+
+    undisturbed = AllKept()
+    weights = weights_of(undisturbed)
+    with_key = undisturbed.kept[1:]  # before round 0 there is none, and nothing was trained
+    assert len(with_key) == 5
+    assert [weights_of(AllKept(kept)) for kept in with_key] == [weights] * 5
+    assert weights_of(AllKept()) != weights  # another training, another key
