@@ -12,6 +12,7 @@ import numpy as np
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable, save_client_table
 from fedchurn.data.split import fold_tables
+from fedchurn.errors import PrivacyError
 from fedchurn.evaluation.comparison import MetricValues
 from fedchurn.loop.evaluate import evaluate_run
 from fedchurn.loop.federate import federate
@@ -34,10 +35,18 @@ def crossval(settings: Settings, contract: Contract, *, num_folds: int = 5) -> d
 
     Raises:
         SettingsError: rows lie beside the clients.
+        PrivacyError: privacy is on.
         ValidationFailed: an error-level check failed.
         SplitError: a client is too small for this number of folds.
     """
     check_rows_here(settings, "cross-validation")
+    if settings.privacy.mode != "off":
+        raise PrivacyError(
+            "cross-validation trains without privacy, five times over",
+            where="privacy.mode",
+            next_step="set privacy.mode=off here; python -m benchmarks.federation.privacy has what"
+            " privacy costs",
+        )
     tables = read_rows(settings, contract)
     validated = validate_clients(tables, settings, contract)
     raise_if_failed([v.report for v in validated])
