@@ -82,8 +82,9 @@ class PersonalModels:
         encoder = Encoder.from_dict(json.loads(str(config["encoder"])))
         spec = spec_from(config)
         before, final = (candidate_weights(request.arrays, spec, place) for place in (0, 1))
-        strength = self._strength(spec, before, encoder, request)
-        threshold = self._threshold(spec, before, encoder, strength, request)
+        enough = max(int(config["min_rows"]), min_cell_rows)  # a choice must not show single rows
+        strength = self._strength(spec, before, encoder, request, enough)
+        threshold = self._threshold(spec, before, encoder, strength, request, enough)
         own = self._near(spec, final, encoder, strength, str(config["split"]))
         model = PersonalModel(
             self._table.client,
@@ -100,10 +101,10 @@ class PersonalModels:
         return self._judged(spec, final, own, test, numbers)
 
     def _strength(
-        self, spec: ModelSpec, weights: Weights, encoder: Encoder, request: Request
+        self, spec: ModelSpec, weights: Weights, encoder: Encoder, request: Request, enough: int
     ) -> float | None:
         train, held_out = self._rows(encoder, (TRAIN,)), self._rows(encoder, (VALIDATION,))
-        if not (train.has(1) and held_out.has(int(request.config["min_rows"]))):
+        if not (train.has(1) and held_out.has(enough)):
             return None
         return chosen_strength(
             last_layer(spec, weights, train.inputs),
@@ -121,10 +122,11 @@ class PersonalModels:
         encoder: Encoder,
         strength: float | None,
         request: Request,
+        enough: int,
     ) -> float:
         """Chosen on validation rows by a model that has not seen them."""
         held_out = self._rows(encoder, (VALIDATION,))
-        if not held_out.has(int(request.config["min_rows"])):
+        if not held_out.has(enough):
             return float(request.config["threshold"])
         own = self._near(spec, weights, encoder, strength, "train")
         sums = score_sums(held_out.target, predict_probability(spec, own, held_out.inputs))

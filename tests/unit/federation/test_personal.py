@@ -18,6 +18,7 @@ from fedchurn.federation.client_session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.model_messages import of_candidate
+from fedchurn.federation.personal_client import STAYS
 from fedchurn.federation.personal_question import PersonalQuestion, ask_to_personalise
 from fedchurn.federation.training import train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
@@ -112,6 +113,8 @@ def test_a_clients_own_floor_cannot_be_lowered(tmp_path: Path, question: Persona
     session = ClientSession(TABLES[3], CONTRACT, min_cell_rows=200, personal=tmp_path)
     (reply,) = DirectExchange({"odd": session}).ask(question.request())
     assert reply.numbers["num_rows"] == 0
+    # Its validation rows are fewer than its floor too, so it chooses nothing by them.
+    assert (reply.numbers["strength"], reply.numbers["threshold"]) == (STAYS, 0.5)
 
 
 def test_few_validation_rows_keep_model_and_threshold_of_all(
