@@ -157,6 +157,7 @@ def _environ(job: Path, variant: str, cohort: int, folder: Path) -> dict[str, st
         BENCH_VARIANT=variant,
         BENCH_COHORT=str(cohort),
         BENCH_BEGUN=str(time.time()),
+        RAY_raylet_start_wait_time_s="300",
         FLWR_HOME=str(folder / "flower"),
         FLWR_LOG_LEVEL="ERROR",
         TF_CPP_MIN_LOG_LEVEL="3",
