@@ -104,7 +104,7 @@ def test_below_k_test_rows_no_figures_leave(tmp_path: Path, question: PersonalQu
     found = ask_to_personalise(DirectExchange(sessions(tmp_path, TABLES)), RoundPolicy(), few)
     odd = found.clients["odd"]
     assert (odd.num_rows, odd.of_all, odd.own) == (0, {}, {})
-    assert found.verdict("odd") == "too few rows"
+    assert found.verdict("odd") == "model of all"
     (reply,) = DirectExchange({"odd": sessions(tmp_path, TABLES)["odd"]}).ask(few.request())
     assert reply.arrays == {}
 
