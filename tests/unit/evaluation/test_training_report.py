@@ -7,11 +7,16 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from fedchurn.errors import ReleaseError
 from fedchurn.evaluation.comparison import Comparison
+from fedchurn.evaluation.costs import ClientCost, CostSheet, RoundCost
+from fedchurn.evaluation.fairness import fairness
+from fedchurn.evaluation.personal import Gain, PersonalFigures, Personalisation
 from fedchurn.evaluation.round_table import RoundRow
+from fedchurn.evaluation.sums import score_sums
 from fedchurn.evaluation.training_report import (
     Absence,
     ClientReport,
@@ -111,6 +116,24 @@ def test_without_decision_absences_and_plots():
     assert "none yet" in page
     assert "Every client took part in every round." in page
     assert "<img" not in page
+
+
+def test_fairness_costs_and_own_models_are_in_the_page_and_in_the_record():
+    client = score_sums(np.array([0, 1, 0, 1]), np.array([0.25, 0.5, 0.5, 0.75]))
+    gain = Gain(0.02, 0.005)
+    own = PersonalFigures(30.0, 0.25, 40, {"roc_auc": 0.7}, {"roc_auc": 0.8}, gain, gain)
+    whole = dataclasses.replace(
+        REPORT,
+        fairness=fairness({"a": client, "b": client}, 0.5),
+        costs=CostSheet((RoundCost(1, "newton", 1, 8, 4),), {"a": ClientCost(1, 8, 4)}),
+        personal=Personalisation({"a": own}, {}),
+    )
+    again = TrainingReport.from_dict(json.loads(json.dumps(whole.to_dict(), allow_nan=False)))
+    page = render_report(again)
+    assert page == render_report(whole)
+    for title in ("Fairness across clients", "Clients' own models", "Cost sheet"):
+        assert f"<h2>{title}</h2>" in page
+        assert title not in render_report(REPORT)
 
 
 def test_the_record_survives_json():

@@ -204,3 +204,16 @@ class TestDriftReference:
 
     def test_the_drift_check_reads_it(self, reference: dict[str, object]) -> None:
         assert read_reference(reference, clients.CONTRACT).num_rows == 80
+
+
+def test_the_weights_before_a_refit_come_back(run: TrainedRun, tmp_path: Path) -> None:
+    before = scorer(seed=77).weights
+    write_run(replace(run, selection_weights=before), tmp_path)
+    back = read_run(tmp_path, CONTRACT).selection_weights
+    assert back is not None
+    assert [w.tobytes() for w in back] == [w.tobytes() for w in before]
+
+
+def test_a_run_of_an_older_version_has_none(run: TrainedRun, tmp_path: Path) -> None:
+    write_run(run, tmp_path)
+    assert read_run(tmp_path, CONTRACT).selection_weights is None
