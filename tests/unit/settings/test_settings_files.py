@@ -107,7 +107,7 @@ class TestLayers:
 class TestRecipes:
     def test_the_shipped_ones_are_valid(self) -> None:
         names = recipe_names()
-        assert names == ["additive", "additive+residual", "reference"]
+        assert names == ["additive", "additive+residual", "private", "reference"]
         for name in names:
             assert load_settings(values={"recipe": name}).training.name == name
 

@@ -12,6 +12,7 @@ from tests.unit.structure import contracts
 
 # How a module says which framework it talks to.
 FRAMEWORK_NAMES = {
+    "dp_accounting": ("accountant",),
     "flwr": ("flower", "flwr", "superlink"),  # a SuperLink is Flower's
     "great_expectations": ("gx",),
     "keras": ("keras",),
