@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,8 +85,8 @@ def progress_to_bytes(progress: Progress) -> bytes:
         "bests": [_pack_best(f"best_{n}", b, arrays) for n, b in enumerate(progress.bests)],
         "state": None if progress.state is None else _pack_state(progress.state, arrays),
     }
-    statistics = {c: statistics_to_arrays(one) for c, one in progress.statistics.items()}
-    arrays.update({f"statistics/{name}": array for name, array in stacked(statistics).items()})
+    packed = _packed_statistics(_Same(progress.statistics))
+    arrays["statistics"] = np.frombuffer(packed, dtype=np.uint8)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -105,10 +106,7 @@ def progress_from_bytes(content: bytes) -> Progress:
         raise ValueError(f"checkpoint format {header['format']}, expected {FORMAT}")
     state = header["state"]
     return Progress(
-        statistics={
-            client: statistics_from_arrays(own)
-            for client, own in unstacked(_within(arrays, "statistics/")).items()
-        },
+        statistics=_statistics(arrays["statistics"].tobytes()),
         absences=header["absences"],
         bests=tuple(_best(f"best_{n}", b, arrays) for n, b in enumerate(header["bests"])),
         state=None if state is None else _state(state, arrays),
@@ -116,6 +114,33 @@ def progress_from_bytes(content: bytes) -> Progress:
         best_round_num=header["best_round_num"],
         records=tuple(RoundRecord.from_dict(record) for record in header["records"]),
     )
+
+
+class _Same:
+    """A value that equals itself alone."""
+
+    def __init__(self, value: Mapping[str, Statistics]) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+
+@lru_cache(maxsize=2)  # a training has the same ones in every round: 10 MB for a thousand clients
+def _packed_statistics(statistics: _Same) -> bytes:
+    arrays = {client: statistics_to_arrays(one) for client, one in statistics.value.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **stacked(arrays))
+    return buffer.getvalue()
+
+
+def _statistics(packed: bytes) -> dict[str, Statistics]:
+    with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
+        arrays = unstacked({name: stored[name] for name in stored.files})
+    return {client: statistics_from_arrays(own) for client, own in arrays.items()}
 
 
 def _pack_state(state: RoundState, arrays: Arrays) -> dict[str, Any]:
@@ -127,6 +152,7 @@ def _pack_state(state: RoundState, arrays: Arrays) -> dict[str, Any]:
         "stale_rounds": state.stale_rounds,
         "excluded": dict(state.excluded),
         "rows": dict(state.rows),
+        "sent": dict(state.sent),
         "best": None if state.best is None else _pack_best("state.best", state.best, arrays),
     }
 
@@ -140,6 +166,7 @@ def _state(header: Mapping[str, Any], arrays: Arrays) -> RoundState:
         stale_rounds=header["stale_rounds"],
         excluded=header.get("excluded", {}),
         rows=header.get("rows", {}),
+        sent=header.get("sent", {}),
     )
     return state if best is None else replace(state, best=_best("state.best", best, arrays))
 
