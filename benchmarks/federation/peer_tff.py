@@ -45,11 +45,7 @@ def play(job: Job, course: Course) -> None:
 
     process = tff.learning.algorithms.build_weighted_fed_avg(
         model_fn,
-        client_optimizer_fn=tff.learning.optimizers.build_adamw(
-            LEARNING_RATE, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON, weight_decay=0.0
-        )
-        if not hasattr(tff.learning.optimizers, "build_adam")
-        else tff.learning.optimizers.build_adam(
+        client_optimizer_fn=tff.learning.optimizers.build_adam(
             LEARNING_RATE, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
         ),
         server_optimizer_fn=tff.learning.optimizers.build_sgdm(1.0),

@@ -28,6 +28,7 @@ from fedchurn.quiet import apply_quiet_environment
 
 WARM_ROUNDS = 2  # compilation falls into the first round, stragglers into the next
 TOTAL_ROUNDS = 100
+GRACE_SECONDS = 1800.0  # for a side to start and to end its last round; some hang when they fail
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def run_side(side: Side, job: Path, folder: Path, peers: Path) -> Run:
     module = f"benchmarks.federation.{side.module}"
     command = [python, "-m", module, str(job), str(into)]
     command += ["--rounds", str(side.num_rounds), "--seconds", str(side.limit_seconds)]
-    peak = _run(command, _environ(job, side.variant, cohort, folder), side.title)
+    environ = _environ(job, side.variant, cohort, folder)
+    peak = _run(command, environ, side.title, GRACE_SECONDS + 3 * side.limit_seconds)
     found: dict[str, Any] = json.loads(into.read_text())
     return Run(
         package=found["package"],
@@ -165,8 +167,9 @@ def _environ(job: Path, variant: str, cohort: int, folder: Path) -> dict[str, st
     return environ
 
 
-def _run(command: list[str], environ: dict[str, str], title: str) -> float:
+def _run(command: list[str], environ: dict[str, str], title: str, seconds: float) -> float:
     """Peak MiB of the tree; what the command leaves behind ends with it."""
+    until = time.monotonic() + seconds
     log = Path(environ["FLWR_HOME"]).with_suffix(".log")
     peak = 0.0
     left: dict[int, psutil.Process] = {}
@@ -176,7 +179,7 @@ def _run(command: list[str], environ: dict[str, str], title: str) -> float:
         )
         root = psutil.Process(process.pid)
         try:
-            while process.poll() is None:
+            while process.poll() is None and time.monotonic() < until:
                 peak = max(peak, tree_mib(root))
                 with suppress(psutil.NoSuchProcess):
                     left.update({child.pid: child for child in root.children(recursive=True)})
