@@ -64,7 +64,7 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Seconds per steady round by phase (medians), seconds of 100 rounds, and peak MiB.
 
-    ``processor`` is what a steady round takes of the processors, the fairer figure on a busy machine.
+    ``processor`` is what a steady round takes of the processors: fairer on a busy machine.
     """
     return {name: _measured(name, data_dir) for name in names}
 
