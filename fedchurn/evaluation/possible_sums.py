@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fedchurn.evaluation.sums import MIN_PROBABILITY, NUM_BINS, ScoreSums
 
-_ROUNDING = 1e-6  # per row
+_ROUNDING = 1e-3  # per row; the logarithm of 1 - (1 - 1e-12) is that inexact
 
 
 def impossibility(sums: ScoreSums) -> str:
@@ -15,8 +15,8 @@ def impossibility(sums: ScoreSums) -> str:
 
     A row's bin says what its probability is to 1/4096, and so what its loss may be.
     """
-    counted = sums.num_positive + sums.num_negative
-    if sums.num_rows < 0 or counted != sums.num_rows or sums.num_negative < 0:
+    counted = int(sums.positive_counts.sum() + sums.negative_counts.sum())
+    if counted != sums.num_rows:
         return f"{counted} rows are counted, {sums.num_rows} stated"
     edges = np.arange(NUM_BINS + 1) / NUM_BINS
     low, high = edges[:-1], edges[1:]

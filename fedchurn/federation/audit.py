@@ -5,6 +5,7 @@ Works on replies of single clients; a sum over clients has nobody to suspect.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,13 +37,38 @@ def answer_problem(
         weights = np.asarray(state.memory["newton.weights"], dtype=np.float64)
         return contradiction(weights, newton_sums_of(reply), claimed[1] if claimed else None)
     if isinstance(algorithm, LocalTraining):
-        return rows_problem(reply, policy) or _impossible_epochs(reply)
+        why = rows_problem(reply, policy) or _impossible_epochs(reply)
+        is_again = state.sent.get(reply.client) == _digest(reply)
+        return why or ("the update of an earlier round" if is_again else "")
     return ""
+
+
+def sent_updates(algorithm: Algorithm, replies: Sequence[Reply]) -> dict[str, str]:
+    """A digest of each client's update, to know it again: local epochs never end equal twice.
+
+    Newton sums may, where the weights stayed as they were; stale ones contradict the weights.
+    """
+    if not isinstance(algorithm, LocalTraining):
+        return {}
+    own = [reply for reply in replies if not reply.members and not reply.error]
+    return {r.client: _digest(r) for r in own if any(np.any(a) for a in r.arrays.values())}
+
+
+def _digest(reply: Reply) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(reply.arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(reply.arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _impossible_epochs(reply: Reply) -> str:
     """``loss_sum`` and ``num_right`` are sums over the rows."""
     num_rows = float(reply.numbers["num_rows"])
+    for name, array in reply.arrays.items():
+        largest = float(np.max(np.abs(array), initial=0.0))
+        if largest > _MOST_UPDATE:
+            return f"{name} holds {largest:.3g}"
     for name in ("loss_sum", "num_right"):
         if name not in reply.numbers:
             return f"{name} is missing"
@@ -54,6 +80,7 @@ def _impossible_epochs(reply: Reply) -> str:
     return ""
 
 
+_MOST_UPDATE = 1e18  # of one weight; its square is still a float32
 _MOST_LOSS = 1e6  # per row; a network that diverges gets nowhere near
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithm import Algorithm
-from fedchurn.federation.audit import answer_problem, remarks_of, suspects
+from fedchurn.federation.audit import answer_problem, remarks_of, sent_updates, suspects
 from fedchurn.federation.checks import NOBODY, Accepted, RoundPolicy, accept
 from fedchurn.federation.exchange import (
     ONE_SUM,
@@ -173,6 +173,7 @@ def train_round(
         excluded={**state.excluded, **found},
         # What was measured with the help of such a client is not compared with what follows.
         best=None if found else state.best,
+        sent=sent_updates(algorithm, replies) if len(replies) <= MANY_CLIENTS else {},
     )
     record = _trained(state, algorithm, request, replies, accepted)
     record = replace(record, excluded=found)

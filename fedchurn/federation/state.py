@@ -53,6 +53,7 @@ class RoundState:
         stale_rounds: rounds since ``best`` was found.
         excluded: why a client is out for the rest of the training.
         rows: validation rows per client, as it claimed them first.
+        sent: digest of each client's last update, by which one that comes again is known.
     """
 
     round_num: int
@@ -62,6 +63,7 @@ class RoundState:
     stale_rounds: int = 0
     excluded: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    sent: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """sha256 of the whole state; equal states have equal bytes."""
@@ -69,7 +71,8 @@ class RoundState:
         for weights in self.candidates:
             for array in weights:
                 digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(json.dumps([dict(self.excluded), dict(self.rows)], sort_keys=True).encode())
+        told = [dict(self.excluded), dict(self.rows), dict(self.sent)]
+        digest.update(json.dumps(told, sort_keys=True).encode())
         for name in sorted(self.memory):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.memory[name]).tobytes())

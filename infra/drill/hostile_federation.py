@@ -5,8 +5,9 @@
 Everything is the real thing: the rows of the last training in HOME, its recipe, Flower, the
 server's checks. Only what one client sends is changed, where a broken or hostile client would
 change it: beside its own rows. A CASE is ``WHAT@QUORUM``; WHAT is ``honest``, ``nan``, ``huge`` (a
-million times too long) or ``gone`` (no training round is answered). The last line is JSON: per case
-what the server wrote down, and the ROC-AUC of the model on all clients' test rows.
+million times too large), ``sign`` (its gradient turned round), ``labels`` (all its labels turned
+round) or ``gone`` (no training round is answered). The last line is JSON: per case what the server
+wrote down, and the ROC-AUC of the model on all clients' test rows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from fedchurn.contract.load import load_contract
 from fedchurn.contract.schema import Contract
-from fedchurn.data.client_table import load_client_table
+from fedchurn.data.client_table import TEST, ClientTable, load_client_table
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
@@ -49,6 +50,11 @@ def _huge(reply: Reply) -> Reply:
     return replace(reply, arrays={n: a.astype(np.float64) * HUGE for n, a in reply.arrays.items()})
 
 
+def _turned(reply: Reply) -> Reply:
+    name = "newton.gradient" if "newton.gradient" in reply.arrays else "update"
+    return replace(reply, arrays={**reply.arrays, name: -np.asarray(reply.arrays[name])})
+
+
 def _gone(_: Reply) -> Reply:
     raise ConnectionError("switched off")
 
@@ -57,6 +63,8 @@ CHANGES: Mapping[str, Callable[[Reply], Reply]] = {
     "honest": lambda reply: reply,
     "nan": _not_numbers,
     "huge": _huge,
+    "sign": _turned,
+    "labels": lambda reply: reply,
     "gone": _gone,
 }
 
@@ -80,6 +88,13 @@ def last_clients(home: Path) -> dict[str, Path]:
     return {client: newest.parent / name for client, name in files.items()}
 
 
+def _turned_labels(file: Path) -> ClientTable:
+    """The client's rows, churners loyal in training and the other way round; test rows are true."""
+    table = load_client_table(file)
+    turned = np.where(table.split == TEST, table.target, 1 - table.target)
+    return replace(table, target=turned.astype(table.target.dtype))
+
+
 def play(files: Mapping[str, Path], contract: Contract, case: str) -> dict[str, Any]:
     """One training; the last client in order of names is the one that is changed."""
     what, _, quorum = case.partition("@")
@@ -88,6 +103,8 @@ def play(files: Mapping[str, Path], contract: Contract, case: str) -> dict[str, 
     clients: dict[str, ClientHandler] = {
         name: ClientSession(load_client_table(path), contract) for name, path in files.items()
     }
+    if what == "labels":
+        clients[culprit] = ClientSession(_turned_labels(files[culprit]), contract)
     clients[culprit] = Changed(clients[culprit], CHANGES[what])
     told = {"case": case, "client": culprit}
     try:

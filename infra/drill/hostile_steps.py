@@ -15,6 +15,8 @@ CASES = (
     f"honest@{ALL_CLIENTS}",
     f"nan@{MOST_CLIENTS}",
     f"huge@{MOST_CLIENTS}",
+    f"sign@{MOST_CLIENTS}",
+    f"labels@{MOST_CLIENTS}",
     f"gone@{MOST_CLIENTS}",
     f"gone@{ALL_CLIENTS}",
 )
@@ -28,12 +30,16 @@ def hostile_clients(drill: Drill) -> None:
         command = [sys.executable, "-m", "infra.drill.hostile_federation", str(site.home), *CASES]
         ended = site.commands.run(LOG, command, timeout_seconds=step.remaining_seconds)
         step.check(ended.code == 0, f"exit code {ended.code}")
-        honest, nan, huge, gone, stopped = ended.last_object
+        honest, nan, huge, sign, labels, gone, stopped = ended.last_object
         step.saw(f"ROC-AUC {honest['roc_auc']:.3f} on all clients' test rows", **honest)
     with timeline.step("poisoned client: NaN", 5) as step:
         _check_left_out(step, nan, honest, "quarantined", "NaN")
     with timeline.step("poisoned client: huge update", 5) as step:
-        _check_left_out(step, huge, honest, "quarantined", "times the median")
+        _check_left_out(step, huge, honest, "quarantined", "is possible")
+    with timeline.step("poisoned client: gradient turned round", 5) as step:
+        _check_left_out(step, sign, honest, "quarantined", "newton.gradient")
+    with timeline.step("poisoned client: labels turned round", 5) as step:
+        _check_left_out(step, labels, honest, "quarantined", "labels turned round")
     with timeline.step("dropped client, quorum 60 %", 5) as step:
         _check_left_out(step, gone, honest, "absences", "switched off")
     with timeline.step("dropped client, quorum 100 %", 5) as step:

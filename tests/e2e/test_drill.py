@@ -45,6 +45,8 @@ BESIDE = (
     "poisoned client: rows",
     "poisoned client: NaN",
     "poisoned client: huge update",
+    "poisoned client: gradient turned round",
+    "poisoned client: labels turned round",
     "dropped client, quorum 60 %",
     "dropped client, quorum 100 %",
     "corrupt release: asked for",
