@@ -27,6 +27,9 @@ class _Plot(NamedTuple):
     wide: bool = False
 
 
+MAX_SHOWN = 30  # clients in a plot; tables and files name all of them
+
+
 def save_evaluation_plots(
     folder: Path,
     *,
@@ -74,17 +77,29 @@ def save_feature_plots(
     return tuple(paths)
 
 
+def largest(test: Mapping[str, ScoreSums]) -> dict[str, ScoreSums]:
+    """The clients that plots show: those with most test rows, where there are too many to be seen.
+
+    Names decide between clients of equal size; the order stays.
+    """
+    by_size = sorted(test, key=lambda client: (-test[client].num_rows, client))
+    kept = set(by_size[:MAX_SHOWN])
+    return {client: sums for client, sums in test.items() if client in kept}
+
+
 def _score_plots(test: Mapping[str, ScoreSums], threshold: float) -> list[_Plot]:
     pooled = add_sums(test.values())
     overall = metrics(pooled, threshold)
-    by_client = {client: metrics(sums, threshold) for client, sums in test.items()}
+    shown = largest(test)
+    by_client = {client: metrics(sums, threshold) for client, sums in shown.items()}
+    each = "of each" if len(shown) == len(test) else f"of the {len(shown)} largest of {len(test)}"
     return [
-        _Plot("roc", "ROC curve", "of all clients and of each", draw.draw_roc(pooled, test)),
+        _Plot("roc", "ROC curve", f"of all clients and {each}", draw.draw_roc(pooled, shown)),
         _Plot(
             "precision_recall",
             "Precision and recall",
-            "of all clients and of each",
-            draw.draw_pr(pooled, test),
+            f"of all clients and {each}",
+            draw.draw_pr(pooled, shown),
         ),
         _Plot(
             "calibration",
@@ -102,7 +117,7 @@ def _score_plots(test: Mapping[str, ScoreSums], threshold: float) -> list[_Plot]
         _Plot(
             "clients",
             "Each client's test rows (line: all clients)",
-            "bars of ROC-AUC, F1, recall and accuracy",
+            f"bars of ROC-AUC, F1, recall and accuracy {each}",
             draw.draw_client_bars(by_client, overall),
             wide=True,
         ),

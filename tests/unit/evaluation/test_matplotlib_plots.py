@@ -12,7 +12,12 @@ import pytest
 from fedchurn.errors import ReleaseError
 from fedchurn.evaluation import matplotlib_plots as plots
 from fedchurn.evaluation.curves import FeatureCurve
-from fedchurn.evaluation.evaluation_plots import save_evaluation_plots, save_feature_plots
+from fedchurn.evaluation.evaluation_plots import (
+    MAX_SHOWN,
+    largest,
+    save_evaluation_plots,
+    save_feature_plots,
+)
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.round_table import RoundRow
 from fedchurn.evaluation.sums import ScoreSums, score_sums
@@ -145,3 +150,15 @@ def test_frameworks_are_imported_only_when_they_work():
     )
     project = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", program], check=True, cwd=project)
+
+
+def test_plots_show_the_largest_clients_where_there_are_too_many() -> None:
+    sums = {
+        f"client_{number}": score_sums(np.zeros(number % 50 + 1), np.zeros(number % 50 + 1))
+        for number in range(200)
+    }
+    shown = largest(sums)
+    assert len(shown) == MAX_SHOWN
+    assert min(one.num_rows for one in shown.values()) >= 43  # 4 clients of each size, 50 and down
+    few = dict(list(sums.items())[:5])
+    assert largest(few) == few
