@@ -1,12 +1,11 @@
 """Our side: rounds of the driver on the simulation engine, with all checks that a round makes.
 
-``training_seconds`` is the part of each round inside the compiled epochs; what is left is what
-messages, checks and combination cost.
+``training_seconds`` and ``training_processor_seconds`` are the parts of each round inside the
+compiled epochs; what is left is what messages, checks and combination cost.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -44,18 +43,19 @@ def _nothing(client: str) -> Any:
 
 
 class Stopwatch:
-    """Seconds inside a function, per round."""
+    """Seconds inside a function, of wall and processor, per call."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.wall: list[float] = []
+        self.processor: list[float] = []
 
     def around(self, function: Any) -> Any:
         def timed(*arguments: Any, **named: Any) -> Any:
-            begun = time.perf_counter()
-            try:
-                return function(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - begun
+            begun = time.perf_counter(), time.process_time()
+            result = function(*arguments, **named)
+            self.wall.append(time.perf_counter() - begun[0])
+            self.processor.append(time.process_time() - begun[1])
+            return result
 
         return timed
 
@@ -76,18 +76,18 @@ def play(job: Job, course: Course) -> None:
     )
     state = algorithm.start()
     policy = RoundPolicy()
-    training: list[float] = []
     import tensorflow as tf
 
-    course.tell(package=f"Fedchurn, TensorFlow {tf.__version__}", processors=os.cpu_count())
+    course.tell(
+        package=f"Fedchurn, TensorFlow {tf.__version__}",
+        training_seconds=stopwatch.wall,
+        training_processor_seconds=stopwatch.processor,
+    )
     course.begin()
     more = True
     while more:
-        stopwatch.seconds = 0.0
         state, record = train_round(state, algorithm, exchange, policy)
         assert len(record.participants) == job.num_clients
-        training.append(stopwatch.seconds)
-        course.tell(training_seconds=training)
         weights = state.candidates[0]
         more = course.round_done(lambda weights=weights: weights)
 

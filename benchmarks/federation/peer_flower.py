@@ -37,6 +37,10 @@ class EnoughError(Exception):
     """All rounds that there is time for are played."""
 
 
+class AllFailedError(Exception):
+    """Nobody trained."""
+
+
 @lru_cache
 def held_job() -> Job:
     """Read once per actor."""
@@ -102,10 +106,17 @@ def play(job: Job, course: Course) -> None:
             min_available_nodes=job.num_clients,
         )
 
+        before = job.first_weights[0]
+
         def note(round_num: int, arrays: ArrayRecord) -> None:
+            nonlocal before
+            now = arrays.to_numpy_ndarrays()[0]
             if round_num == 0:
                 course.begin()
-            elif not course.round_done(arrays.to_numpy_ndarrays):
+            elif np.array_equal(now, before):  # Flower goes on with the old weights, silently
+                raise AllFailedError(f"all clients failed in round {round_num}")
+            before = now
+            if round_num > 0 and not course.round_done(arrays.to_numpy_ndarrays):
                 raise EnoughError
 
         try:
@@ -128,4 +139,7 @@ def play(job: Job, course: Course) -> None:
 
 
 if __name__ == "__main__":
-    run_side(play)
+    # Actors must find the functions by name: those of ``__main__`` they cannot.
+    from benchmarks.federation import peer_flower
+
+    run_side(peer_flower.play)

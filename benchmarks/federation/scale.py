@@ -137,7 +137,11 @@ def demands(
         found.append(
             Demand(f"times as fast as {title}, per client-round", ratio, least.get(title, 1.0))
         )
-    found.append(Demand("message cost by training cost", ours.message_share, at_most=1.0))
+    share = ours.message_processor_share
+    found.append(Demand("processor seconds of messages by those of training", share, at_most=1.0))
+    found.append(
+        Demand("wall seconds of messages by those of training", ours.message_share, at_most=1.0)
+    )
     found += _learning(ours, runs)
     return found
 

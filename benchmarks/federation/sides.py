@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,7 @@ class Run:
         processor: processor seconds per round, all processes of the tree.
         auc: ROC-AUC on the held-out rows by round.
         training: wall seconds per round inside local training, if the side tells them.
+        training_processor: the same in processor seconds.
     """
 
     package: str
@@ -79,6 +81,7 @@ class Run:
     processor: list[float]
     auc: dict[int, float]
     training: list[float] = field(default_factory=list)
+    training_processor: list[float] = field(default_factory=list)
 
     @property
     def steady_seconds(self) -> float:
@@ -115,9 +118,18 @@ class Run:
 
     @property
     def message_share(self) -> float:
-        """Seconds of a steady round outside training, as a share of those inside."""
-        pairs = zip(self.rounds[WARM_ROUNDS:], self.training[WARM_ROUNDS:], strict=True)
-        return statistics.median((total - inside) / inside for total, inside in pairs)
+        """Wall seconds of a steady round outside training, as a share of those inside."""
+        return _outside(self.rounds, self.training)
+
+    @property
+    def message_processor_share(self) -> float:
+        """The same of processor seconds, which other jobs on the machine move less."""
+        return _outside(self.processor, self.training_processor)
+
+
+def _outside(totals: Sequence[float], insides: Sequence[float]) -> float:
+    pairs = zip(totals[WARM_ROUNDS:], insides[WARM_ROUNDS:], strict=True)
+    return statistics.median((total - inside) / inside for total, inside in pairs)
 
 
 def run_side(side: Side, job: Path, folder: Path, peers: Path) -> Run:
@@ -147,6 +159,7 @@ def run_side(side: Side, job: Path, folder: Path, peers: Path) -> Run:
         processor=found["processor_seconds"],
         auc=_auc(job, into.with_suffix(".npz")),
         training=found.get("training_seconds", []),
+        training_processor=found.get("training_processor_seconds", []),
     )
 
 
