@@ -139,10 +139,10 @@ class LinkExchange:
             question.forget_lost(self._sessions)
             news = question.push(self._link, self._sessions, deadline - self._clock())
             return question.pull(self._link, deadline - self._clock()) or news
-        except RunOver:
+        except RunOver as error:
             question.forget_all()
             self._link.renew()
-            return True
+            raise LinkAway("our run was forgotten") from error  # rest, then ask in a new one
 
     def _refresh(self) -> None:
         self._sessions = dict(self._link.sessions())

@@ -173,7 +173,7 @@ def _claimed(addresses: LinkAddresses, run: int) -> str:
     """The token of a run's task.
 
     Raises:
-        LinkRefused: the task is not there, or somebody else has it.
+        LinkRefused: the secret is wrong, the task is not there, or somebody else has it.
     """
     signer = SuperExecAuthClientInterceptor(
         master_secret=addresses.secret, protected_methods=SERVERAPPIO_SUPEREXEC_METHODS
@@ -181,12 +181,15 @@ def _claimed(addresses: LinkAddresses, run: int) -> str:
     channel: grpc.Channel = open_channel(
         addresses.serverappio, addresses.roots, _COMPONENT, [signer]
     )
-    with channel:
+    try:
         stub = ServerAppIoStub(channel)
-        pending = call(stub.PullPendingTasks, PullPendingTasksRequest()).tasks
-        for task in pending:
+        for task in call(stub.PullPendingTasks, PullPendingTasksRequest()).tasks:
             if task.run_id == run:
                 token = call(stub.ClaimTask, ClaimTaskRequest(task_id=task.task_id)).token
                 if token:
                     return str(token)
+    except RunOver as error:
+        raise LinkRefused(f"the driver's secret is not the link's: {error}") from error
+    finally:
+        channel.close()
     raise LinkRefused(f"the task of run {run} cannot be claimed")
