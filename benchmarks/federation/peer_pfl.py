@@ -49,6 +49,9 @@ def keras_model(job: Job) -> tf.keras.Model:
     optimizer = tf.keras.optimizers.legacy.Adam(
         LEARNING_RATE, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
     )
+    # Else pfl traces its reset of the optimizer before there is anything to reset, and clients
+    # go on with the moments of others.
+    optimizer._create_all_weights(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=tf.keras.losses.BinaryCrossentropy())
     return model
 
