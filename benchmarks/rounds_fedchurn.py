@@ -20,8 +20,8 @@ from benchmarks.rounds_job import (
 )
 from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
 from fedchurn.federation.exchange import Exchange, Reply, Request
-from fedchurn.federation.flower_grid import run_in_process
-from fedchurn.federation.flower_settings import apply_flower_settings
+from fedchurn.federation.flower.environment import apply_flower_settings
+from fedchurn.federation.flower.grid import run_in_process
 from fedchurn.federation.updates import flat, unflat
 from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
 from fedchurn.learning.spec import Weights

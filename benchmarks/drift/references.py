@@ -16,8 +16,8 @@ from fedchurn.drift.reference import DriftReference, read_reference
 from fedchurn.drift.relation.dependence import fit_dependence
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics, client_statistics, pool_statistics
-from fedchurn.federation.dependence_messages import scored_columns
-from fedchurn.federation.dependence_sums import dependence_sums
+from fedchurn.federation.drift.dependence_messages import scored_columns
+from fedchurn.federation.drift.dependence_sums import dependence_sums
 
 MIN_CELL_ROWS = 5  # training joins cells below it, by default
 NUM_CLIENTS = 3

@@ -40,6 +40,7 @@ PARTS = {
     "non_iid": Part("non_iid", "--data-dir", has_json=True),
     "compression": Part("compression", "--data-dir", has_json=True),
     "privacy": Part("privacy", has_json=True),
+    "poison": Part("poison", "--data-dir", has_quick=True, has_json=True),
     "secure_cost": Part("secure_cost"),
     "superlink": Part("superlink", has_quick=True, has_json=True),
     "kill": Part("kill", has_quick=True, has_json=True),

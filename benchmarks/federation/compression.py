@@ -29,9 +29,9 @@ from fedchurn.contract.load import load_contract
 from fedchurn.evaluation.costs import bytes_text
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.scoring import evaluate
-from fedchurn.federation.training import train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.scoring import evaluate
+from fedchurn.federation.training.train import train_federated
 from fedchurn.learning.recipe import Recipe
 from fedchurn.quiet import apply_quiet_environment
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from fedchurn.contract.load import load_contract
-from fedchurn.federation.checkpoint_folder import CheckpointFolder
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checkpoint_folder import CheckpointFolder
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from fedchurn.loop.client_rows import client_table_from_file
 from fedchurn.settings_files import load_settings

@@ -15,12 +15,12 @@ import numpy as np
 from benchmarks.federation.course import Course, run_side
 from benchmarks.federation.job import spec_of
 from benchmarks.federation.stored import BATCH_SIZE, LEARNING_RATE, SEED, Job
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.local_training import LocalTraining
-from fedchurn.federation.rounds import train_round
-from fedchurn.federation.simulation import SimulationExchange
-from fedchurn.federation.simulation_rows import SimulatedRows
-from fedchurn.federation.simulation_tasks import bulk_tasks
+from fedchurn.federation.algorithms.local_training import LocalTraining
+from fedchurn.federation.simulation.exchange import SimulationExchange
+from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.tasks import bulk_tasks
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.rounds import train_round
 from fedchurn.learning import keras_cohort
 from fedchurn.learning.keras_cohort import CohortRows
 

@@ -12,13 +12,13 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import TEST, VALIDATION, ClientTable
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import score_sums
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.privacy.terms import PrivateTerms, agree_terms, private_recipe
-from fedchurn.federation.simulation import SimulationExchange
-from fedchurn.federation.simulation_rows import SimulatedRows
-from fedchurn.federation.simulation_tasks import bulk_tasks
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.simulation.exchange import SimulationExchange
+from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.tasks import bulk_tasks
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import predict_probability
 from fedchurn.privacy.policy import PrivacySettings

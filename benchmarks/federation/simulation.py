@@ -31,14 +31,14 @@ from fedchurn.data.simulated_deal import deal_split_table
 from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.fit import EncoderSettings, fit_encoder
 from fedchurn.encoding.statistics import client_statistics
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.local_training import LocalTraining
-from fedchurn.federation.rounds import StopRule, play_rounds
-from fedchurn.federation.simulation import SimulationExchange
-from fedchurn.federation.simulation_rows import SimulatedRows
-from fedchurn.federation.simulation_tasks import bulk_tasks
-from fedchurn.federation.state import RoundRecord, RoundState
+from fedchurn.federation.algorithms.local_training import LocalTraining
+from fedchurn.federation.client.session import ClientSession
+from fedchurn.federation.simulation.exchange import SimulationExchange
+from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.tasks import bulk_tasks
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.rounds import StopRule, play_rounds
+from fedchurn.federation.training.state import RoundRecord, RoundState
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec
 from fedchurn.loop.client_rows import client_table_from_file

@@ -19,13 +19,13 @@ from typing import Any
 from benchmarks.federation.report import part_parser, tell
 from benchmarks.serving.demands import Demand
 from fedchurn.contract.load import load_contract
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.flower_grid import run_in_process
-from fedchurn.federation.flower_settings import apply_flower_settings
+from fedchurn.federation.flower.environment import apply_flower_settings
+from fedchurn.federation.flower.grid import run_in_process
 from fedchurn.federation.superlink.driver import run_on_superlink
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from fedchurn.loop.client_rows import client_table_from_file
 from fedchurn.quiet import apply_quiet_environment

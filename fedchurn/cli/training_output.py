@@ -13,7 +13,7 @@ from typing import Any
 from fedchurn.cli.bento_output import tell_bento
 from fedchurn.contract.load import load_contract
 from fedchurn.errors import ReleaseError, SettingsError
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.registry.mlflow_reach import check_reachable
 from fedchurn.settings import Settings
 

@@ -185,8 +185,12 @@ def _added(
         num_positive=int(is_positive.sum()),
         log_loss_ticks=int(losses.sum()),
         squared_error_ticks=int(errors.sum()),
-        positive_counts=np.bincount(bins[is_positive], minlength=NUM_BINS).astype(np.int64, copy=False),
-        negative_counts=np.bincount(bins[~is_positive], minlength=NUM_BINS).astype(np.int64, copy=False),
+        positive_counts=np.bincount(bins[is_positive], minlength=NUM_BINS).astype(
+            np.int64, copy=False
+        ),
+        negative_counts=np.bincount(bins[~is_positive], minlength=NUM_BINS).astype(
+            np.int64, copy=False
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.client_bundle import load_client
 from fedchurn.data.client_table import ClientTable
 from fedchurn.errors import SettingsError, nearest
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.federation.privacy.noise_floor import with_noise_floor
 from fedchurn.federation.secure.switch import secured_handler
@@ -49,7 +49,7 @@ def run_on_engine(
     Raises:
         SettingsError: the engine is unknown, or its package is not installed.
     """
-    from fedchurn.federation.flower_settings import apply_flower_settings
+    from fedchurn.federation.flower.environment import apply_flower_settings
 
     run = ENGINES.get(settings.engine)
     if run is None:
@@ -83,7 +83,7 @@ def _inprocess(
     make_handler: MakeHandler,
     drive: Drive,
 ) -> None:
-    from fedchurn.federation.flower_grid import run_in_process
+    from fedchurn.federation.flower.grid import run_in_process
 
     tables = {client: load_client(path) for client, path in client_files.items()}
     run_in_process(drive, {client: make_handler(table) for client, table in tables.items()})
@@ -95,9 +95,9 @@ def _simulation(
     make_handler: MakeHandler,
     drive: Drive,
 ) -> None:
-    from fedchurn.federation.simulation import SimulationExchange
-    from fedchurn.federation.simulation_rows import SimulatedRows
-    from fedchurn.federation.simulation_tasks import bulk_tasks
+    from fedchurn.federation.simulation.exchange import SimulationExchange
+    from fedchurn.federation.simulation.rows import SimulatedRows
+    from fedchurn.federation.simulation.tasks import bulk_tasks
 
     def load(client: str) -> ClientTable:
         return load_client(client_files[client])
@@ -113,7 +113,7 @@ def _ray(
     make_handler: MakeHandler,
     drive: Drive,
 ) -> None:
-    from fedchurn.federation.flower_ray import run_in_ray
+    from fedchurn.federation.flower.ray_simulation import run_in_ray
 
     run_in_ray(drive, client_files, make_handler)
 

@@ -17,7 +17,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable
 from fedchurn.data.sources import RawTable, read_table
 from fedchurn.data.split import check_no_leak
-from fedchurn.federation.join_facts import ClientValidation
+from fedchurn.federation.joining.facts import ClientValidation
 from fedchurn.loop.validate import located, split_client, warnings_of, write_reports
 from fedchurn.quality.gate import validate_client
 from fedchurn.quality.report import QualityReport, raise_if_failed

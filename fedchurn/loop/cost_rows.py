@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fedchurn.evaluation.costs import ClientCost, CostSheet, RoundCost
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 
 
 def cost_sheet(records: Sequence[RoundRecord]) -> CostSheet:

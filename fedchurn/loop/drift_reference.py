@@ -11,7 +11,7 @@ from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.encoding.statistics import Statistics, pool_statistics
 from fedchurn.evaluation.curves import coarse_histogram
 from fedchurn.evaluation.sums import add_sums
-from fedchurn.federation.dependence import Relation
+from fedchurn.federation.drift.dependence import Relation
 from fedchurn.loop.held_out import own_histograms, own_pooled, sparse_cells
 from fedchurn.loop.trained_run import ClientSums
 

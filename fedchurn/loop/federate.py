@@ -11,15 +11,15 @@ from typing import Any
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.encoding.fit import EncoderSettings
-from fedchurn.federation.checkpoint import Checkpoints
-from fedchurn.federation.checkpoint_folder import CheckpointFolder
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.dependence import collect_relation
+from fedchurn.federation.drift.dependence import collect_relation
 from fedchurn.federation.exchange import Exchange
 from fedchurn.federation.privacy.terms import PrivateTerms, private_recipe
-from fedchurn.federation.scoring import evaluate
-from fedchurn.federation.state import RoundRecord
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checkpoint import Checkpoints
+from fedchurn.federation.training.checkpoint_folder import CheckpointFolder
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.scoring import evaluate
+from fedchurn.federation.training.state import RoundRecord
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from fedchurn.learning.spec import Weights
 from fedchurn.loop.private_training import Booking, OnlyClients, book

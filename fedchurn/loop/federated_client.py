@@ -61,8 +61,8 @@ def serve_own_file(
         BusyError: this home already has a client of this name running.
         FederationError: the link does not know the key, or cannot be trusted.
     """
-    from fedchurn.federation.client_session import ClientSession
-    from fedchurn.federation.flower_settings import apply_flower_settings
+    from fedchurn.federation.client.session import ClientSession
+    from fedchurn.federation.flower.environment import apply_flower_settings
     from fedchurn.federation.privacy.noise_floor import with_noise_floor
     from fedchurn.federation.secure.switch import secured_handler
     from fedchurn.federation.superlink.client import ClientPlace, serve_client

@@ -1,6 +1,6 @@
 """Do the clients' rows of today look like those of training, and if not, at which client?
 
-Every client counts its own rows and sends counts (``fedchurn.federation.drift_counts``); nothing
+Every client counts its own rows and sends counts (``fedchurn.federation.drift.counts``); nothing
 is trained, and no check of quality stands in the way: broken data should be seen here, too.
 """
 
@@ -24,10 +24,10 @@ from fedchurn.data.frames import CanonicalTable, canonical_table, frame_columns
 from fedchurn.data.sources import RawTable
 from fedchurn.drift.clients.client_verdicts import MIN_CELL_ROWS, FederatedDrift
 from fedchurn.errors import IntegrityError
-from fedchurn.federation.drift_question import DriftQuestion, ask_about_drift
+from fedchurn.federation.drift.question import DriftQuestion, ask_about_drift
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.joining import Joined, RestrictedExchange
+from fedchurn.federation.joining.join import Joined, RestrictedExchange
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.join import ask_to_join
 from fedchurn.loop.reach import rows_are_remote

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.flower_settings import apply_flower_settings
+from fedchurn.federation.flower.environment import apply_flower_settings
 from fedchurn.federation.superlink.channel import LinkAway
 from fedchurn.federation.superlink.control import Control
 from fedchurn.federation.superlink.keys import client_key

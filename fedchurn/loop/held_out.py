@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN
 from fedchurn.encoding.statistics import effective_rows, merge_small_cells
 from fedchurn.evaluation.sums import NUM_BINS, ScoreSums, add_sums
-from fedchurn.federation.dependence import Relation
+from fedchurn.federation.drift.dependence import Relation
 from fedchurn.loop.trained_run import ClientSums
 
 FloatArray = NDArray[np.float64]

@@ -13,8 +13,8 @@ from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import SettingsError
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.join_facts import JoinFacts, own_version
-from fedchurn.federation.joining import Joined, join_clients
+from fedchurn.federation.joining.facts import JoinFacts, own_version
+from fedchurn.federation.joining.join import Joined, join_clients
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.reach import expected_clients, on_clients, rows_are_remote
 from fedchurn.loop.stage import StageResult, run_stage, stage_key

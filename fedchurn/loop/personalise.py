@@ -9,7 +9,7 @@ from fedchurn.errors import QuorumError
 from fedchurn.evaluation.personal import Personalisation
 from fedchurn.evaluation.thresholds import ThresholdChoice
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.personal_question import PersonalQuestion, ask_to_personalise
+from fedchurn.federation.personal.question import PersonalQuestion, ask_to_personalise
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.reach import JoinedClients, on_clients
 from fedchurn.loop.trained_run import TrainedRun

@@ -11,7 +11,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.encoding.from_contract import no_statistics
 from fedchurn.encoding.ranges import histogram_edges
 from fedchurn.evaluation.thresholds import Objective
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.drift_reference import histograms_of
 from fedchurn.settings import EvaluationSettings
 

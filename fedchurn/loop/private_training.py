@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fedchurn.federation.checkpoint import Checkpoints, Progress
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.privacy.terms import PrivateTerms, agree_terms, private_phase
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.checkpoint import Checkpoints, Progress
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.provenance import now
 from fedchurn.privacy.account import client_accounts, over_budget
 from fedchurn.privacy.accountant import accountant_name

@@ -11,9 +11,9 @@ from fedchurn.contract.schema import Contract
 from fedchurn.errors import FederationError, PromotionRefused
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
-from fedchurn.federation.checks import accept
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.model_messages import models_to_arrays, of_candidate
+from fedchurn.federation.training.checks import accept
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.production import (
     acting,

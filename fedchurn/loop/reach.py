@@ -11,9 +11,9 @@ from fedchurn.contract.schema import Contract
 from fedchurn.errors import SettingsError
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import Exchange
-from fedchurn.federation.joining import RestrictedExchange
+from fedchurn.federation.joining.join import RestrictedExchange
 from fedchurn.federation.secure.switch import secured_exchange
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.settings import Settings
 
 T = TypeVar("T")
@@ -65,8 +65,8 @@ def check_rows_here(settings: Settings, what: str) -> None:
             f"{what} needs rows on this machine, and with engine"
             f" {settings.engine!r} they lie beside the clients",
             where="federation.engine",
-            next_step="give rows (data) and federation.engine=inprocess; docs/runbook.md, Clients on"
-            " other hosts, says what works without",
+            next_step="give rows (data) and federation.engine=inprocess; docs/runbook.md, Clients"
+            " on other hosts, says what works without",
         )
 
 

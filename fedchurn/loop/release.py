@@ -7,7 +7,7 @@ from typing import Any
 
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.cost_rows import cost_sheet
 from fedchurn.loop.drift_calibration import with_calibration
 from fedchurn.loop.drift_reference import drift_reference

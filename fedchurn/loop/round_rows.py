@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedchurn.evaluation.round_table import CLIENT_METRICS, ClientRoundRow, RoundRow
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 
 NAN = float("nan")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.federation.rounds import MANY_CLIENTS
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.rounds import MANY_CLIENTS
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.federate import OnRound, federate_key, federate_stage, progress_folder
 from fedchurn.loop.provenance import git_commit, library_versions, now
 from fedchurn.loop.stage import StageResult, finished_stage, forget_stage

@@ -19,10 +19,10 @@ from fedchurn.encoding.statistics import (
     statistics_to_arrays,
 )
 from fedchurn.evaluation.sums import ScoreSums
-from fedchurn.federation.client_arrays import stacked, unstacked
-from fedchurn.federation.dependence import Relation
-from fedchurn.federation.dependence_sums import HeldOutSums
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.drift.dependence import Relation
+from fedchurn.federation.drift.dependence_sums import HeldOutSums
+from fedchurn.federation.training.client_arrays import stacked, unstacked
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.learning.spec import ModelSpec, Weights
 from fedchurn.release.scorer import Scorer
 from fedchurn.release.weights import read_weights, weights_bytes

@@ -27,7 +27,7 @@ from fedchurn.data.simulated_deal import deal_split_table
 from fedchurn.data.sources import RawTable, read_table
 from fedchurn.data.split import check_no_leak, split_table
 from fedchurn.errors import SourceError
-from fedchurn.federation.join_facts import Part, parts_of
+from fedchurn.federation.joining.facts import Part, parts_of
 from fedchurn.loop.reach import check_rows_here
 from fedchurn.loop.stage import StageResult, run_stage, stage_key
 from fedchurn.quality.copies import copy_groups, group_keys

@@ -28,11 +28,11 @@ from fedchurn.data.client_table import TEST, ClientTable, load_client_table
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request
-from fedchurn.federation.flower_settings import apply_flower_settings
-from fedchurn.federation.scoring import evaluate
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.flower.environment import apply_flower_settings
+from fedchurn.federation.training.scoring import evaluate
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.loop.federate import round_policy
 from fedchurn.settings import Settings
 from fedchurn.settings_files import load_settings
@@ -125,7 +125,7 @@ def play(files: Mapping[str, Path], contract: Contract, case: str) -> dict[str, 
 def _trained(
     clients: Mapping[str, ClientHandler], contract: Contract, settings: Settings
 ) -> tuple[TrainedModel, float]:
-    from fedchurn.federation.flower_grid import run_in_process
+    from fedchurn.federation.flower.grid import run_in_process
 
     policy = round_policy(settings.federation)
     results: list[tuple[TrainedModel, float]] = []

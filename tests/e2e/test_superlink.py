@@ -16,17 +16,17 @@ import pytest
 from fedchurn.contract.load import contract_digest, load_contract
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import FederationError, QuorumError
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request
-from fedchurn.federation.flower_grid import run_in_process
-from fedchurn.federation.joining import Joined, join_clients
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.flower.grid import run_in_process
+from fedchurn.federation.joining.join import Joined, join_clients
 from fedchurn.federation.superlink.client import ClientPlace, serve_client
 from fedchurn.federation.superlink.driver import run_on_superlink
 from fedchurn.federation.superlink.keys import client_key, make_keys, read_private_key
 from fedchurn.federation.superlink.status import federation_status
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.state import RoundRecord
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.loop.client_rows import client_table_from_file
 from fedchurn.settings_files import load_settings
 from tests.e2e.federation_hosts import PATIENCE_SECONDS, Hosts, hosts, processes_with

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.federation.client_update import clipped
+from fedchurn.federation.client.update import clipped
 from fedchurn.federation.privacy.keyed_noise import normals
 
 FloatArray = NDArray[np.float64]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedchurn.errors import PrivacyError
-from fedchurn.federation.client_update import UpdateRules
+from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
 from fedchurn.privacy.policy import PrivacySettings
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
-from fedchurn.federation.algorithm import Memory
-from fedchurn.federation.client_update import UpdateRules
+from fedchurn.federation.algorithms.algorithm import Memory
+from fedchurn.federation.algorithms.local_training import LocalTraining
+from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import TOGETHER, Reply, Request
-from fedchurn.federation.local_training import LocalTraining
 from fedchurn.federation.privacy.keyed_noise import new_key, uniforms
 from fedchurn.federation.privacy.mechanism import (
     clipped_sum,
@@ -28,7 +28,7 @@ from fedchurn.federation.privacy.mechanism import (
     update_noise_multiplier,
 )
 from fedchurn.federation.privacy.terms import PrivateTerms
-from fedchurn.federation.state import RoundState
+from fedchurn.federation.training.state import RoundState
 from fedchurn.federation.updates import flat, num_weights, unflat, update_of
 from fedchurn.learning.spec import ModelSpec, Weights
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fedchurn.errors import PrivacyError
 from fedchurn.federation.aggregation.strategies import STRATEGIES
-from fedchurn.federation.checks import RoundPolicy
+from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.learning.recipe import LocalPhase, Recipe
 from fedchurn.privacy.account import over_budget
 from fedchurn.privacy.accountant import epsilon_of, noise_multiplier_for

@@ -11,7 +11,7 @@ import numpy as np
 from fedchurn.encoding.statistics import arrays_without_ranges
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import Arrays, Reply, Request
-from fedchurn.federation.join_facts import FACTS
+from fedchurn.federation.joining.facts import FACTS
 
 SUMMABLE = (
     "compare",

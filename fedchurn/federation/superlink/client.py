@@ -22,8 +22,8 @@ from flwr.common.constant import ErrorCode
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.flower_app import make_client_app
-from fedchurn.federation.refusal import REFUSED, WHY
+from fedchurn.federation.flower.app import make_client_app
+from fedchurn.federation.joining.refusal import REFUSED, WHY
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver
 from fedchurn.federation.superlink.fleet import HEARTBEAT_SECONDS, FleetConnection
 from fedchurn.federation.superlink.folding import folded, unfolded

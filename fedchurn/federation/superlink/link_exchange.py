@@ -19,7 +19,7 @@ from flwr.common.constant import ErrorCode
 from fedchurn.errors import FederationError
 from fedchurn.federation.direct_exchange import no_answer, not_connected
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.flower_messages import (
+from fedchurn.federation.flower.messages import (
     message_type,
     packed_arrays,
     reply_of,

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.join_facts import FACTS, JoinFacts
+from fedchurn.federation.joining.facts import FACTS, JoinFacts
 from fedchurn.federation.superlink.control import Control
 from fedchurn.federation.superlink.driver import (
     DrivenLink,

@@ -20,9 +20,9 @@ from fedchurn.data.client_table import ClientTable, load_client_table, save_clie
 from fedchurn.errors import FederationError, SettingsError
 from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
 from fedchurn.federation.exchange import Exchange, Reply, Request
-from fedchurn.federation.flower_grid import run_in_process
-from fedchurn.federation.flower_ray import run_in_ray
-from fedchurn.federation.flower_settings import apply_flower_settings
+from fedchurn.federation.flower.environment import apply_flower_settings
+from fedchurn.federation.flower.grid import run_in_process
+from fedchurn.federation.flower.ray_simulation import run_in_ray
 from fedchurn.federation.updates import flat, unflat
 from fedchurn.learning.keras_epochs import EpochSettings, local_epochs
 from fedchurn.learning.keras_model import initial_weights

@@ -15,7 +15,7 @@ from fedchurn.contract.schema import Contract
 from fedchurn.data.sample import generate_sample
 from fedchurn.errors import QuorumError
 from fedchurn.federation import engines
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ClientHandler, Exchange
 from fedchurn.loop.client_rows import CheckedClient, client_table_from_file

@@ -12,7 +12,7 @@ import pytest
 from fedchurn.cli import training_output
 from fedchurn.cli.training_output import Bar, run_train_flow, tell_outcome
 from fedchurn.errors import ContractError, FedchurnError, ReleaseError, TrackingError
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.settings_files import load_settings
 
 START = RoundRecord(0, "newton", (), validation={"log_loss": 0.69314, "roc_auc": 0.5})

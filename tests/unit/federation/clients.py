@@ -8,7 +8,7 @@ import numpy as np
 
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
 

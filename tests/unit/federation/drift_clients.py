@@ -20,9 +20,9 @@ from fedchurn.encoding.statistics import (
     merge_small_cells,
     pool_statistics,
 )
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
-from fedchurn.federation.drift_question import DriftQuestion
+from fedchurn.federation.drift.question import DriftQuestion
 from fedchurn.learning.spec import ModelSpec, predict_probability
 
 CLIENTS = ("a", "b", "c", "d", "e")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedchurn.federation import checkpoint_folder
-from fedchurn.federation.checkpoint import Progress, progress_from_bytes, progress_to_bytes
-from fedchurn.federation.checkpoint_folder import CheckpointFolder
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.state import RoundRecord
-from fedchurn.federation.training import NO_CHECKPOINTS, TrainedModel, train_federated
+from fedchurn.federation.training import checkpoint_folder
+from fedchurn.federation.training.checkpoint import Progress, progress_from_bytes, progress_to_bytes
+from fedchurn.federation.training.checkpoint_folder import CheckpointFolder
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.state import RoundRecord
+from fedchurn.federation.training.train import NO_CHECKPOINTS, TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from tests.unit.federation.clients import CONTRACT, federation, table
 
@@ -169,14 +169,14 @@ def test_old_checkpoints_are_removed_and_only_the_owner_reads_them(tmp_path: Pat
 def test_a_checkpoint_of_another_format_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedchurn.federation.checkpoint.FORMAT", 999)
+    monkeypatch.setattr("fedchurn.federation.training.checkpoint.FORMAT", 999)
     CheckpointFolder(tmp_path).keep(Progress({}, {}))
     monkeypatch.undo()
     assert CheckpointFolder(tmp_path).newest() is None
 
 
 def test_memory_of_any_shape_and_kind_comes_back() -> None:
-    from fedchurn.federation.state import RoundState
+    from fedchurn.federation.training.state import RoundState
 
     memory = {"a/b": np.zeros((0, 2)), "n": np.asarray(7, dtype=np.uint64), "x": np.ones(3)}
     state = RoundState(5, ((np.ones((2, 1), np.float32),),), memory)

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from fedchurn.federation.client_arrays import stacked, unstacked
+from fedchurn.federation.training.client_arrays import stacked, unstacked
 
 
 def test_arrays_come_back_with_type_shape_and_bits() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fedchurn.errors import FederationError, SettingsError
-from fedchurn.federation.client_update import UpdateRules, leaving
+from fedchurn.federation.client.update import UpdateRules, leaving
 from fedchurn.federation.exchange import Reply, num_bytes
 from fedchurn.federation.updates import PLACES, UPDATE, VALUES, update_of
 

@@ -18,14 +18,14 @@ from fedchurn.drift.relation.dependence import DependenceSums
 from fedchurn.drift.relation.normal_scores import ScoredColumn
 from fedchurn.encoding.statistics import Statistics, client_statistics, pool_statistics
 from fedchurn.errors import QuorumError
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.dependence import Relation, collect_relation
-from fedchurn.federation.dependence_messages import scored_columns
-from fedchurn.federation.dependence_sums import HeldOutSums, dependence_sums, held_out_sums
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.drift.dependence import Relation, collect_relation
+from fedchurn.federation.drift.dependence_messages import scored_columns
+from fedchurn.federation.drift.dependence_sums import HeldOutSums, dependence_sums, held_out_sums
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from tests.unit.federation import clients
 from tests.unit.federation.clients import Altered, Broken

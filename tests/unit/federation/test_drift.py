@@ -10,11 +10,11 @@ import pytest
 from fedchurn.drift.clients.client_verdicts import Extent, FederatedDrift
 from fedchurn.drift.verdict import DriftRule, Subject, Verdict
 from fedchurn.errors import QuorumError
-from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.direct_exchange import DirectExchange
-from fedchurn.federation.drift_question import ask_about_drift
+from fedchurn.federation.drift.question import ask_about_drift
 from fedchurn.federation.exchange import Exchange, Reply, Request
-from fedchurn.federation.flower_grid import run_in_process
+from fedchurn.federation.flower.grid import run_in_process
+from fedchurn.federation.training.checks import RoundPolicy
 from tests.unit.federation.clients import Altered, Broken
 from tests.unit.federation.drift_clients import (
     CLIENTS,

@@ -19,10 +19,10 @@ from fedchurn.data.client_table import ClientTable
 from fedchurn.data.sources import RawTable
 from fedchurn.drift.clients.suppression import BELOW, JOINED
 from fedchurn.errors import FederationError
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.flower_app import GridExchange, make_client_app
-from fedchurn.federation.flower_grid import InProcessGrid, node_contexts
+from fedchurn.federation.flower.app import GridExchange, make_client_app
+from fedchurn.federation.flower.grid import InProcessGrid, node_contexts
 from fedchurn.loop.federated_drift import current_rows
 from fedchurn.settings_files import load_settings
 from tests.unit.federation.drift_clients import CLIENTS, CONTRACT, K, current, question, values

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request
-from fedchurn.federation.flower_app import GridExchange, make_client_app
-from fedchurn.federation.flower_grid import InProcessGrid, node_contexts
-from fedchurn.federation.simulation import SimulationExchange
+from fedchurn.federation.flower.app import GridExchange, make_client_app
+from fedchurn.federation.flower.grid import InProcessGrid, node_contexts
+from fedchurn.federation.simulation.exchange import SimulationExchange
 
 Clock = Callable[[], float]
 Build = Callable[[Mapping[str, ClientHandler], Clock], Exchange]

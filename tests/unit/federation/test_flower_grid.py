@@ -11,9 +11,9 @@ from flwr.clientapp import ClientApp
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import Exchange, Reply, Request
-from fedchurn.federation.flower_app import GridExchange, make_client_app
-from fedchurn.federation.flower_grid import InProcessGrid, node_contexts, run_in_process
-from fedchurn.federation.flower_messages import reply_content, request_of
+from fedchurn.federation.flower.app import GridExchange, make_client_app
+from fedchurn.federation.flower.grid import InProcessGrid, node_contexts, run_in_process
+from fedchurn.federation.flower.messages import reply_content, request_of
 
 
 class Echo:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fedchurn.federation.flower_settings import apply_flower_settings
+from fedchurn.federation.flower.environment import apply_flower_settings
 
 
 def test_settings_keep_what_the_user_has_set(tmp_path: Path) -> None:
@@ -22,8 +22,8 @@ def test_a_client_imports_neither_platform_nor_tensorflow_and_sets_nothing() -> 
     code = (
         "import os, sys\n"
         "before = dict(os.environ)\n"
-        "import fedchurn.federation.client_session, fedchurn.federation.flower_grid\n"
-        "import fedchurn.federation.flower_ray, fedchurn.learning.keras_epochs\n"
+        "import fedchurn.federation.client.session, fedchurn.federation.flower.grid\n"
+        "import fedchurn.federation.flower.ray_simulation, fedchurn.learning.keras_epochs\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "print(sorted(loaded & {'prefect', 'mlflow', 'bentoml', 'tensorflow', 'ray'}))\n"
         "changed = {k for k in os.environ if before.get(k) != os.environ[k]}\n"

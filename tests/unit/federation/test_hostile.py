@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.possible_sums import impossibility
 from fedchurn.evaluation.sums import NUM_BINS, ScoreSums, score_sums
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.dependence import collect_relation
+from fedchurn.federation.algorithms.newton_audit import Sums, contradiction, reversed_clients
+from fedchurn.federation.client.newton_sums import newton_sums
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.drift.dependence import collect_relation
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.model_audit import reversing_clients
-from fedchurn.federation.newton_audit import Sums, contradiction, reversed_clients
-from fedchurn.federation.newton_sums import newton_sums
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.model_audit import reversing_clients
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from tests.unit.federation.clients import CONTRACT, Altered, table
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from fedchurn.contract.schema import Contract
 from fedchurn.data.client_table import ClientTable, split_digest
 from fedchurn.errors import QuorumError
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.contract_difference import (
+from fedchurn.federation.client.session import ClientSession
+from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.exchange import ClientHandler, Reply, Request
+from fedchurn.federation.joining.contract_difference import (
     MAX_DIFFERENCES,
     contract_differences,
     differences_text,
 )
-from fedchurn.federation.direct_exchange import DirectExchange
-from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.join_facts import FACTS, ClientValidation, JoinFacts
-from fedchurn.federation.joining import Joined, RestrictedExchange, join_clients
+from fedchurn.federation.joining.facts import FACTS, ClientValidation, JoinFacts
+from fedchurn.federation.joining.join import Joined, RestrictedExchange, join_clients
+from fedchurn.federation.training.checks import RoundPolicy
 from tests.unit.federation.clients import CONTRACT, Altered, Broken, table
 
 SPLIT = {"seed": 2026, "validation_fraction": 0.2, "test_fraction": 0.2}

@@ -11,10 +11,10 @@ from fedchurn.drift.performance.decay import Decay, DecayRule, check_decay
 from fedchurn.drift.performance.held_out import HeldOut
 from fedchurn.drift.performance.label_sums import LabelSums, add_label_sums, label_sums
 from fedchurn.errors import DataError, QuorumError
-from fedchurn.federation.checks import RoundPolicy
 from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.drift.labels import LabelAnswers, ask_about_labels
 from fedchurn.federation.exchange import Request
-from fedchurn.federation.label_question import LabelAnswers, ask_about_labels
+from fedchurn.federation.training.checks import RoundPolicy
 
 POLICY = RoundPolicy(quorum_fraction=0.5)
 HELD_OUT = HeldOut(1000, 500, 1.0, 0.9, 0.9, 0.95, 0.08, 0.03)

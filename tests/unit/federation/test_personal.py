@@ -13,14 +13,14 @@ from fedchurn.data.client_table import ClientTable
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.sums import ScoreSums, score_sums
 from fedchurn.evaluation.thresholds import Objective
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.model_messages import of_candidate
-from fedchurn.federation.personal_client import STAYS
-from fedchurn.federation.personal_question import PersonalQuestion, ask_to_personalise
-from fedchurn.federation.training import train_federated
+from fedchurn.federation.personal.client import STAYS
+from fedchurn.federation.personal.question import PersonalQuestion, ask_to_personalise
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.train import train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from fedchurn.release.personal import read_personal, scorer_digest
 from fedchurn.release.scorer import Scorer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedchurn.federation.personal_fit import (
+from fedchurn.federation.personal.fit import (
     chosen_strength,
     fitted_near,
     last_layer,

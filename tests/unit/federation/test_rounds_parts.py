@@ -8,14 +8,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.newton_sums import newton_sums, without_rare_inputs
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.newton_sums import newton_sums, without_rare_inputs
-from fedchurn.federation.rounds import _is_better, _near, mean_weights
-from fedchurn.federation.state import BestRound
-from fedchurn.federation.training import train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.rounds import _is_better, _near, mean_weights
+from fedchurn.federation.training.state import BestRound
+from fedchurn.federation.training.train import train_federated
 from fedchurn.learning.recipe import Recipe
 from tests.unit.federation.clients import CONTRACT, table
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import SettingsError
-from fedchurn.federation.algorithms import check_recipe
-from fedchurn.federation.checkpoint import Progress, progress_from_bytes, progress_to_bytes
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_update import UpdateRules
+from fedchurn.federation.algorithms.local_training import LocalTraining
+from fedchurn.federation.algorithms.of_phase import check_recipe
+from fedchurn.federation.algorithms.scaffold import Controls, Scaffold
+from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.local_training import LocalTraining
-from fedchurn.federation.scaffold import Controls, Scaffold
-from fedchurn.federation.state import RoundState
-from fedchurn.federation.training import train_federated
+from fedchurn.federation.training.checkpoint import Progress, progress_from_bytes, progress_to_bytes
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.state import RoundState
+from fedchurn.federation.training.train import train_federated
 from fedchurn.federation.updates import CORRECTION, UPDATE
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import ModelSpec

@@ -14,14 +14,14 @@ from fedchurn.encoding.encoder import Encoder
 from fedchurn.encoding.fit import EncoderSettings, fit_encoder
 from fedchurn.encoding.statistics import client_statistics
 from fedchurn.evaluation.sums import ScoreSums
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.client_update import UpdateRules
+from fedchurn.federation.client.session import ClientSession
+from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import ONE_SUM, TOGETHER, Exchange, Reply, Request
 from fedchurn.federation.model_messages import of_candidate, weights_to_arrays
-from fedchurn.federation.simulation import SimulationExchange
-from fedchurn.federation.simulation_rows import SimulatedRows
-from fedchurn.federation.simulation_tasks import bulk_tasks
+from fedchurn.federation.simulation.exchange import SimulationExchange
+from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.tasks import bulk_tasks
 from fedchurn.federation.updates import CORRECTION, num_weights
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights

@@ -11,13 +11,13 @@ import pytest
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.newton_sums import newton_sums
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.newton_sums import newton_sums
-from fedchurn.federation.scoring import evaluate
-from fedchurn.federation.training import TrainedModel, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.scoring import evaluate
+from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import Recipe
 from tests.unit.federation.clients import CONTRACT, Altered, Broken, federation, joined, table
 

@@ -12,10 +12,10 @@ from fedchurn.contract.load import load_contract
 from fedchurn.data.client_table import ClientTable, split_digest
 from fedchurn.data.sample import generate_sample
 from fedchurn.errors import SourceError, ValidationFailed
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
-from fedchurn.federation.joining import join_clients
+from fedchurn.federation.joining.join import join_clients
+from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.loop.client_rows import CheckedClient, client_table_from_file
 from fedchurn.loop.join import COUNTS, joined_facts
 from fedchurn.loop.reach import JoinedClients

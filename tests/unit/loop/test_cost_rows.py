@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedchurn.evaluation.costs import ClientCost
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.cost_rows import cost_sheet
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from fedchurn.drift.verdict import RELATION_COLUMN, SCORE_COLUMN
 from fedchurn.evaluation.sums import ScoreSums, score_sums
-from fedchurn.federation.dependence import Relation
-from fedchurn.federation.dependence_sums import HeldOutSums
+from fedchurn.federation.drift.dependence import Relation
+from fedchurn.federation.drift.dependence_sums import HeldOutSums
 from fedchurn.loop.held_out import NUM_SCORE_CELLS, own_histograms, own_pooled, score_edges
 
 ERRORS = np.array([0.0, 6.0, 4.0])

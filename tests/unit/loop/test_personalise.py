@@ -11,7 +11,7 @@ import pytest
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.personal import Personalisation
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.loop import personalise as module
 from fedchurn.loop.personalise import PRIVATE, SECURE, personalise

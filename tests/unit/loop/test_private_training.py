@@ -12,10 +12,10 @@ import pytest
 from fedchurn.contract.load import load_contract
 from fedchurn.drift.reference import read_reference
 from fedchurn.errors import PrivacyError
-from fedchurn.federation.checkpoint import NoCheckpoints, Progress
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.state import BestRound, RoundRecord, RoundState
+from fedchurn.federation.training.checkpoint import NoCheckpoints, Progress
+from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState
 from fedchurn.loop.private_release import (
     objective_without_rows,
     privacy_notes,

@@ -15,9 +15,9 @@ from fedchurn.drift.verdict import SCORE_COLUMN
 from fedchurn.encoding.statistics import Statistics, client_statistics
 from fedchurn.errors import IntegrityError
 from fedchurn.evaluation.sums import ScoreSums, score_sums
-from fedchurn.federation.dependence import Relation
-from fedchurn.federation.dependence_sums import HeldOutSums
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.drift.dependence import Relation
+from fedchurn.federation.drift.dependence_sums import HeldOutSums
+from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.drift_reference import drift_reference
 from fedchurn.loop.round_rows import client_round_rows, round_rows
 from fedchurn.loop.trained_run import TrainedRun, read_run, write_run

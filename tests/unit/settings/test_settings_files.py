@@ -171,7 +171,10 @@ class TestMistakes:
         [
             ("seed=soon", "seed = 'soon': "),
             ("data.num_clients=0", "data.num_clients = 0: Input should be greater than or equal"),
-            ("federation.engine=rey", "federation.engine = 'rey': Input should be 'auto', 'inprocess'"),
+            (
+                "federation.engine=rey",
+                "federation.engine = 'rey': Input should be 'auto', 'inprocess'",
+            ),
             ("training.phases.0.num_rounds=0", "training.phases.0.num_rounds = 0: "),
             ("training.phases=[]", "training.phases = []: "),
             ("data=5", "data = 5: "),

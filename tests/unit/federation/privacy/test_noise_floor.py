@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import PrivacyError
-from fedchurn.federation.client_update import UpdateRules
+from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.privacy.noise_floor import NoiseFloor, with_noise_floor
 from fedchurn.privacy.policy import PrivacySettings

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import PrivacyError
-from fedchurn.federation.checkpoint import Progress, progress_from_bytes, progress_to_bytes
-from fedchurn.federation.checks import RoundPolicy
+from fedchurn.federation.algorithms.local_training import LocalTraining
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import TOGETHER, Arrays, Reply, Request
-from fedchurn.federation.local_training import LocalTraining
 from fedchurn.federation.privacy.private_training import CLIP_NORM, KEY, PrivateTraining
 from fedchurn.federation.privacy.terms import PrivateTerms, agree_terms, private_recipe
-from fedchurn.federation.rounds import train_round
-from fedchurn.federation.training import train_federated
+from fedchurn.federation.training.checkpoint import Progress, progress_from_bytes, progress_to_bytes
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.rounds import train_round
+from fedchurn.federation.training.train import train_federated
 from fedchurn.federation.updates import UPDATE
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import ModelSpec

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.join_facts import FACTS, JoinFacts
+from fedchurn.federation.joining.facts import FACTS, JoinFacts
 from fedchurn.federation.secure.client import SecureHandler
 from fedchurn.federation.secure.messages import SEALED, WORDS
 from fedchurn.federation.secure.server import ServerSetup

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flwr.app import Context
 
 from fedchurn.federation.exchange import ClientHandler, Exchange, Request
-from fedchurn.federation.flower_app import make_client_app, make_server_app
-from fedchurn.federation.flower_grid import InProcessGrid, node_contexts
+from fedchurn.federation.flower.app import make_client_app, make_server_app
+from fedchurn.federation.flower.grid import InProcessGrid, node_contexts
 from fedchurn.federation.secure.client import SecureHandler
 from fedchurn.federation.secure.exchange import SecureExchange
 from fedchurn.federation.secure.store_flower import with_context

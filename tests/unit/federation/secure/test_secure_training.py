@@ -16,14 +16,14 @@ from fedchurn.encoding.statistics import (
 )
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.sums import add_sums
-from fedchurn.federation.checks import RoundPolicy
-from fedchurn.federation.client_session import ClientSession
-from fedchurn.federation.dependence import collect_relation
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.drift.dependence import collect_relation
 from fedchurn.federation.exchange import TOGETHER, Exchange
-from fedchurn.federation.scoring import evaluate
 from fedchurn.federation.secure.messages import SUM
-from fedchurn.federation.training import TrainedModel, collect_statistics, train_federated
+from fedchurn.federation.training.checks import RoundPolicy
+from fedchurn.federation.training.scoring import evaluate
+from fedchurn.federation.training.train import TrainedModel, collect_statistics, train_federated
 from fedchurn.registry.comparison import ClientComparison, combine_comparisons
 from tests.unit.federation import test_dependence as watched
 from tests.unit.federation.clients import CONTRACT, federation, table

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from fedchurn.data.client_table import save_client_table
 from fedchurn.errors import QuorumError, SettingsError
-from fedchurn.federation.algorithms import check_recipe
-from fedchurn.federation.client_session import ClientSession
+from fedchurn.federation.algorithms.of_phase import check_recipe
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.engines import run_on_engine
 from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request
 from fedchurn.federation.secure.client import SecureHandler

@@ -12,8 +12,8 @@ from flwr.app import Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.flower_app import make_client_app
-from fedchurn.federation.flower_messages import message_type, reply_of, request_content
+from fedchurn.federation.flower.app import make_client_app
+from fedchurn.federation.flower.messages import message_type, reply_of, request_content
 from fedchurn.federation.superlink.channel import LinkAway, LinkRefused, RunOver
 from fedchurn.federation.superlink.client import ClientPlace, answer_questions
 from fedchurn.federation.superlink.folding import folded, unfolded

@@ -11,7 +11,7 @@ from flwr.common.constant import ErrorCode
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.flower_messages import reply_content, request_of
+from fedchurn.federation.flower.messages import reply_content, request_of
 from fedchurn.federation.superlink.channel import LinkAway, RunOver
 from fedchurn.federation.superlink.folding import folded, unfolded
 from fedchurn.federation.superlink.link_exchange import LinkExchange, Session
