@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from fedchurn.federation.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord
 
 OnRound = Callable[[RoundRecord, int], None]
 
