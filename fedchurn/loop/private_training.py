@@ -53,11 +53,13 @@ class Booking:
         """Book what the rounds did spend: one not asked, or absent, spent nothing in it.
 
         Where clients add the noise, an answer that came too late has left its client all the same;
-        where they are drawn by chance, a round spends of everybody.
+        where they are drawn by chance, a round spends of everybody. Rounds of an earlier booking,
+        before a kill, are in that one.
         """
         if self.entry.action == SETTLE:
             return
-        played = [record for record in records if record.round_num]
+        paid_before = self.terms.num_rounds - max(self.entry.num_rounds.values())
+        played = [record for record in records if record.round_num > paid_before]
         named = self.terms.settings.mode == CENTRAL and self.terms.sampling_rate >= 1
         spent = {
             client: sum(client in r.participants for r in played) if named else len(played)
@@ -125,13 +127,12 @@ def book(
     if settings.privacy.mode == "off":
         return None
     ledger = Ledger(ledger_path(settings.home, contract_name))
-    progress = checkpoints.newest()
+    played = _num_played(checkpoints.newest())
+    total = private_phase(settings.privacy, settings.training).num_rounds
     with ledger.lock():
         own = [b for b in ledger.bookings() if b.training == training]
-        if own and _stands(own[-1], progress):
-            return Booking(_terms_of(own[-1], settings, clients, ledger), ledger, own[-1])
-        played = progress.state.round_num if progress and progress.state else 0
-        total = private_phase(settings.privacy, settings.training).num_rounds
+        if own and _stands(own[-1], is_over=played >= total):
+            return Booking(_terms_of(own[-1], settings, clients, ledger, total), ledger, own[-1])
         if own and own[-1].action == RESERVE and played:
             _settle_killed(ledger, own[-1], played, total)
         terms = agree_terms(
@@ -145,16 +146,20 @@ def book(
         return Booking(terms, ledger, ledger.reserve(_entry(terms, training, total - played)))
 
 
-def _stands(booking: LedgerEntry, progress: Progress | None) -> bool:
+def _num_played(progress: Progress | None) -> int:
+    """Rounds whose updates have left their clients and are in the model."""
+    return progress.state.round_num if progress and progress.state else 0
+
+
+def _stands(booking: LedgerEntry, *, is_over: bool) -> bool:
     """Whether a training that goes on is paid for by this booking.
 
-    What the server alone saw of a central run that was killed was published by nobody, and the
-    noise of rounds that are played again is the same. What clients sent with noise of their own was
-    seen, and they would draw other noise.
+    One that was killed after its last round asks for no more updates. What the server alone saw of
+    a central run that was killed was published by nobody, and the noise of rounds that are played
+    again is the same. What clients sent with noise of their own was seen, and they would draw other
+    noise.
     """
-    if booking.action == SETTLE:
-        return progress is not None and bool(progress.bests)  # killed after its last round
-    return booking.mechanism == CENTRAL
+    return is_over or (booking.action != SETTLE and booking.mechanism == CENTRAL)
 
 
 def _settle_killed(ledger: Ledger, booking: LedgerEntry, played: int, total: int) -> None:
@@ -184,12 +189,15 @@ def _entry(terms: PrivateTerms, training: str, num_rounds: int) -> LedgerEntry:
 
 
 def _terms_of(
-    booking: LedgerEntry, settings: Settings, clients: Sequence[str], ledger: Ledger
+    booking: LedgerEntry,
+    settings: Settings,
+    clients: Sequence[str],
+    ledger: Ledger,
+    num_rounds: int,
 ) -> PrivateTerms:
-    """The terms that a training had when it was booked."""
+    """The terms that a training of so many rounds had when it was booked."""
     takers = tuple(sorted(booking.num_rounds))
     others = sorted(set(clients) - set(takers))
-    num_rounds = max(booking.num_rounds.values())
     first = next(e for e in ledger.entries() if e.number == booking.number)
     spending = first.spending(takers[0])
     privacy = settings.privacy
@@ -199,7 +207,7 @@ def _terms_of(
     return PrivateTerms(
         privacy,
         takers,
-        spending.num_rounds or num_rounds,
+        num_rounds,
         booking.sampling_rate,
         booking.noise_multiplier,
         {client: left_out.get(client, "privacy: left out when booked") for client in others},

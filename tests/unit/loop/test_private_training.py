@@ -15,7 +15,7 @@ from fedchurn.errors import PrivacyError
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.training.checkpoint import NoCheckpoints, Progress
-from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState
+from fedchurn.federation.training.state import RoundRecord, RoundState
 from fedchurn.loop.private_release import (
     objective_without_rows,
     privacy_notes,
@@ -43,10 +43,6 @@ class Kept(NoCheckpoints):
 
 def at_round(number: int) -> Kept:
     return Kept(Progress({}, {}, state=RoundState(number, (), {})))
-
-
-def ended() -> Kept:
-    return Kept(Progress({}, {}, bests=(BestRound(ROUNDS, (0,), 0.0, (), ()),)))
 
 
 def settings_at(home: Path, **privacy: object) -> Settings:
@@ -100,10 +96,16 @@ def test_a_central_training_that_goes_on_is_not_booked_again(tmp_path: Path) -> 
     assert rounds_of(settings) == [ROUNDS]
 
 
-def test_one_that_was_killed_after_its_settlement_is_not_booked_again(tmp_path: Path) -> None:
-    settings = settings_at(tmp_path)
-    booked(settings, NoCheckpoints()).settle(records(CLIENTS))
-    again = booked(settings, ended())
+@pytest.mark.parametrize("mode", ["central", "local"])
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_one_that_was_killed_after_its_last_round_is_not_booked_again(
+    tmp_path: Path, mode: str, *, is_settled: bool
+) -> None:
+    settings = settings_at(tmp_path, mode=mode)
+    first = booked(settings, NoCheckpoints())
+    if is_settled:
+        first.settle(records(CLIENTS))
+    again = booked(settings, at_round(ROUNDS))  # what the newest checkpoint holds then
     again.settle(records(CLIENTS))
     assert rounds_of(settings) == [ROUNDS]
     assert again.terms.num_rounds == ROUNDS
@@ -132,6 +134,19 @@ def test_a_local_training_that_goes_on_pays_for_the_rounds_around_the_kill_twice
     assert rounds_of(settings) == [12, ROUNDS - 10]
     booked(settings, at_round(25))
     assert rounds_of(settings) == [12, 17, ROUNDS - 25]
+
+
+def test_a_local_training_that_went_on_settles_the_rounds_of_its_own_booking(
+    tmp_path: Path,
+) -> None:
+    settings = settings_at(tmp_path, mode="local")
+    booked(settings, NoCheckpoints())
+    again = booked(settings, at_round(10))
+    again.settle(records(CLIENTS))  # the records of all rounds, those before the kill too
+    assert rounds_of(settings) == [12, ROUNDS - 10]
+    card = booked(settings, at_round(ROUNDS)).to_card()
+    assert card["num_rounds"] == ROUNDS
+    assert card["epsilon"] == again.to_card()["epsilon"]
 
 
 def test_a_local_training_without_checkpoints_stays_booked_in_full(tmp_path: Path) -> None:
