@@ -271,29 +271,34 @@ def _concluded(
     losses = [_loss(add_sums(by_client.values()), stop.metric) for by_client in each.sums]
     near = _near(losses, stop.average_within)
     weights = mean_weights([state.candidates[number] for number in near])
-    sums = each.sums[near[0]] if len(near) == 1 else asked.on("validation", (weights,)).sums[0]
+    mean = each if len(near) == 1 else asked.on("validation", (weights,))
+    sums = mean.sums[near[0] if len(near) == 1 else 0]
     found = BestRound(
         state.round_num,
         near,
         _loss(add_sums(sums.values()), stop.metric),
         weights,
         tuple(state.candidates[number] for number in near),
-        each.clients,
+        mean.clients,
     )
-    is_best = stop.keep_last or _is_better(found, state.best, stop.min_gain)
-    comparable = state.best is None or found.clients == state.best.clients
-    train = asked.on("train", (weights,)).sums[0]
+    best = state.best
+    if best is not None and best.clients != found.clients and not stop.keep_last:
+        best = asked.again(best, stop.metric)  # on the rows of those who are here now
+    is_best = stop.keep_last or _is_better(found, best, stop.min_gain)
+    comparable = best is None or found.clients == best.clients
+    train = asked.on("train", (weights,))
+    absences = {**train.absences, **mean.absences, **each.absences}
     finished = replace(
         record,
-        train={**_metric_numbers(add_sums(train.values())), **record.train},
+        train={**_metric_numbers(add_sums(train.sums[0].values())), **record.train},
         validation=_metric_numbers(add_sums(sums.values())),
         per_client=_with_validation(record.per_client, sums),
         candidates=near,
         is_best=is_best,
-        absences={**_in_evaluation(each.absences), **record.absences},
+        absences={**_in_evaluation(absences), **record.absences},
         seconds={**record.seconds, "evaluate": clock() - begun},
     )
-    best = found if is_best else state.best
+    best = found if is_best else best
     stale = 0 if is_best else state.stale_rounds + comparable
     rows = {**claimed, **state.rows}
     return replace(state, best=best, stale_rounds=stale, rows=rows), finished
@@ -352,6 +357,12 @@ class _Evaluation:
             one_sum=_are_many(self.clients, self.exchange),
             known_rows=self.rows if split == "validation" else None,
         )
+
+    def again(self, best: BestRound, metric: str) -> BestRound:
+        """The best model by those who evaluate now: values of different clients say nothing."""
+        found = self.on("validation", (best.weights,))
+        value = _loss(add_sums(found.sums[0].values()), metric)
+        return replace(best, value=value, clients=found.clients)
 
 
 def _loss(sums: ScoreSums, metric: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +123,50 @@ def test_below_full_quorum_training_goes_on_and_says_who_was_absent() -> None:
     model = trained(DirectExchange({**handlers, "c": Broken()}), quorum_fraction=0.6)
     assert all("disk gone" in r.absences["c"] for r in model.records[1:])
     assert model.records[1].participants == ("a", "b")
+
+
+class Leaving(ClientSession):
+    """A client that is there for some rounds only."""
+
+    def __init__(self, there: Callable[[int], bool]) -> None:
+        super().__init__(TABLES[2], CONTRACT)
+        self._there = there
+
+    def handle(self, request: Request) -> Reply:
+        if not self._there(request.round_num):
+            raise TimeoutError("gone")
+        return super().handle(request)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [lambda n: n < 1, lambda n: n != 1, lambda n: n % 2 == 0, lambda n: n in (0, 8)],
+    ids=["leaves", "misses the first", "every other", "returns for the last"],
+)
+def test_the_model_is_not_that_of_the_last_round_in_which_all_were_there(
+    there: Callable[[int], bool],
+) -> None:
+    handlers = {t.client: ClientSession(t, CONTRACT) for t in TABLES[:2]}
+    model = trained(DirectExchange({**handlers, "c": Leaving(there)}), quorum_fraction=0.6)
+    assert model.best_round_num > 1
+    assert np.any(model.weights[0])
+    assert model.records[model.best_round_num].validation["log_loss"] < 0.46
+
+
+def test_who_misses_any_question_of_an_evaluation_is_absent() -> None:
+    def forgetful(request: Request, reply: Reply) -> Reply:
+        asked = (request.task, request.config.get("split"), request.round_num)
+        if asked == ("evaluate", "train", 2):
+            raise OSError("disk gone")
+        return reply
+
+    handlers = {t.client: ClientSession(t, CONTRACT) for t in TABLES[:2]}
+    bad = Altered(ClientSession(TABLES[2], CONTRACT), forgetful)
+    newton = NEWTON.phases[0].model_copy(update={"num_rounds": 2})
+    recipe = NEWTON.model_copy(update={"phases": (newton,)})
+    model = trained(DirectExchange({**handlers, "c": bad}), recipe, quorum_fraction=0.6)
+    assert [dict(r.absences) for r in model.records[:2]] == [{}, {}]
+    assert model.records[2].absences == {"c": "evaluation: OSError: disk gone"}
 
 
 def test_nan_in_an_update_is_quarantined_with_the_reason() -> None:
