@@ -27,6 +27,7 @@ from fedchurn.learning.spec import ModelSpec, Weights
 FloatArray = NDArray[np.float64]
 
 _BIAS_RIDGE = 1e-6  # keeps the Hessian invertible without pulling the base rate
+_SMALL_GRADIENT = 0.02  # per row; at the start it is about half the length of a mean row
 _RISE = 1e-9  # relative rise of J that is rounding, not divergence
 
 
@@ -104,7 +105,9 @@ class Newton:
 
     def update_norm(self, state: RoundState, reply: Reply) -> float:  # noqa: ARG002
         gradient = np.asarray(reply.arrays["newton.gradient"], dtype=np.float64)
-        return float(np.linalg.norm(gradient) / max(reply.numbers["num_rows"], 1.0))
+        # Near the optimum most gradients are next to nothing, and one of a client unlike the others
+        # is not: below this size none is called wild.
+        return max(float(np.linalg.norm(gradient) / reply.numbers["num_rows"]), _SMALL_GRADIENT)
 
     def step(
         self, state: RoundState, replies: Sequence[Reply]

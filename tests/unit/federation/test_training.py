@@ -12,6 +12,7 @@ import pytest
 from fedchurn.errors import QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
+from fedchurn.federation.algorithms.newton import Newton
 from fedchurn.federation.client.newton_sums import newton_sums
 from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
@@ -262,3 +263,16 @@ def test_the_residual_starts_as_the_additive_model_and_is_kept_only_if_better() 
     losses = [r.validation["log_loss"] for r in both.records]
     assert losses[both.best_round_num] <= min(r.validation["log_loss"] for r in additive.records)
     assert [r.round_num for r in both.records] == list(range(len(both.records)))
+
+
+def test_a_client_unlike_the_others_is_not_wild_near_the_optimum() -> None:
+    algorithm = Newton("{}", 1, (1.0,))
+    state = algorithm.start()
+
+    def reply(client: str, gradient: float) -> Reply:
+        arrays = {"newton.gradient": np.array([[gradient, 0.0]])}
+        return Reply(client, arrays, {"num_rows": 10.0})
+
+    lengths = [algorithm.update_norm(state, reply(c, g)) for c, g in (("a", 1e-4), ("b", 1.0))]
+    assert lengths == [pytest.approx(0.02), pytest.approx(0.1)]
+    assert lengths[1] < RoundPolicy().max_norm_ratio * lengths[0]
