@@ -29,6 +29,13 @@ LOCAL_AFTER_NEWTON = Recipe.model_validate(
         "phases": [{**PHASE, "refit_rounds": 0}, {**LOCAL, "linear": True, "frozen_linear": True}],
     }
 )
+SCAFFOLD = Recipe.model_validate(
+    {
+        "name": "scaffold",
+        "encoder": {"num_knots": 3},
+        "phases": [{**LOCAL, "strategy": "scaffold", "optimizer": "sgd", "num_rounds": 4}],
+    }
+)
 
 
 class Killed(Exception):
@@ -71,7 +78,7 @@ def outcome(model: TrainedModel) -> tuple[object, ...]:
     return weights, model.best_round_num, records, model.encoder
 
 
-@pytest.mark.parametrize("recipe", [NEWTON, LOCAL_AFTER_NEWTON], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [NEWTON, LOCAL_AFTER_NEWTON, SCAFFOLD], ids=lambda recipe: recipe.name)
 def test_killed_after_any_checkpoint_it_ends_as_if_nothing_had_happened(recipe: Recipe) -> None:
     undisturbed = outcome(trained(recipe))
     num_killed = 0
