@@ -230,6 +230,11 @@ class OnlyClients:
         """Names of those that may be asked, sorted."""
         return self._clients
 
+    @property
+    def last_cost(self) -> object:
+        """What the last question cost, where the exchange counts its messages; see ``cost_of``."""
+        return getattr(self._exchange, "last_cost", None)
+
     def ask(
         self,
         request: Request,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,18 @@ class EncodedClient:
         return self.inputs.nbytes + self.target.nbytes + self.split.nbytes
 
 
+class UnreadableRows(Exception):
+    """Rows of some clients cannot be read; the others' can.
+
+    Attributes:
+        reasons: why, by client.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{client}: {why}" for client, why in reasons.items()))
+        self.reasons = reasons
+
+
 class SimulatedRows:
     """See the module docstring.
 
@@ -64,6 +76,9 @@ class SimulatedRows:
         """Rows of one split of the clients, in their order.
 
         What was joined last for a split is kept: rounds of all clients ask the same again.
+
+        Raises:
+            UnreadableRows: names clients whose rows cannot be read.
         """
         kept = self._joined.get(split)
         if kept is not None and kept[0] == encoder_json and kept[1].clients == tuple(clients):
@@ -97,8 +112,7 @@ class SimulatedRows:
     ) -> dict[tuple[str, str], EncodedClient]:
         if not clients:
             return {}
-        tables = [self._load(client) for client in clients]
-        self.num_loaded += len(tables)
+        tables = self._loaded(clients)
         columns: Columns = {
             name: np.concatenate([table.columns[name] for table in tables])
             for name in tables[0].columns
@@ -109,6 +123,18 @@ class SimulatedRows:
             (encoder_json, client): EncodedClient(own.copy(), table.target, table.split)
             for client, table, own in zip(clients, tables, np.split(inputs, ends[:-1]), strict=True)
         }
+
+    def _loaded(self, clients: Sequence[str]) -> list[ClientTable]:
+        tables, reasons = [], {}
+        for client in clients:
+            try:
+                tables.append(self._load(client))
+            except Exception as error:  # whatever is wrong with its file
+                reasons[client] = f"{type(error).__name__}: {error}"
+        if reasons:
+            raise UnreadableRows(reasons)
+        self.num_loaded += len(tables)
+        return tables
 
     def _hold(self, key: tuple[str, str], client: EncodedClient) -> None:
         if key not in self._held:

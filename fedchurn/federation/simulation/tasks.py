@@ -21,7 +21,7 @@ from fedchurn.federation.client.update import UpdateRules, leaving, numbers_leav
 from fedchurn.federation.exchange import ONE_SUM, TOGETHER, Reply, Request
 from fedchurn.federation.model_messages import candidate_weights, prefixed, spec_from
 from fedchurn.federation.simulation.exchange import BulkTask
-from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.rows import SimulatedRows, UnreadableRows
 from fedchurn.federation.updates import CORRECTION, num_weights
 from fedchurn.learning.keras_cohort import CohortRows
 from fedchurn.learning.keras_epochs import EpochSettings, check_rows
@@ -60,8 +60,15 @@ class _Bulk:
         own = {name for arrays in request.own_arrays.values() for name in arrays}
         if not (set(request.config) <= self._config and own <= self._own_arrays):
             return None
-        replies: Sequence[Reply] | None = self._form(request, clients, self._rows)
-        return replies
+        failed: list[Reply] = []
+        while clients:
+            try:
+                replies = self._form(request, clients, self._rows)
+                return None if replies is None else [*replies, *failed]
+            except UnreadableRows as error:
+                failed += [Reply(client, error=why) for client, why in error.reasons.items()]
+                clients = [client for client in clients if client not in error.reasons]
+        return failed
 
 
 def _local_epochs(

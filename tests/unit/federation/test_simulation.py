@@ -235,6 +235,29 @@ def test_a_client_whose_file_is_gone_fails_alone() -> None:
     assert sum(not r.error for r in replies) == len(TABLES) - 1
 
 
+@pytest.mark.parametrize("one_sum", [False, True])
+def test_a_client_whose_file_is_gone_fails_alone_in_bulk(
+    encoder: Encoder, *, one_sum: bool
+) -> None:
+    def load(client: str) -> ClientTable:
+        if client in ("ben", "dot"):
+            raise OSError("no such file")
+        return TABLES[client]
+
+    others = ["ada", "cid", "eve"]
+    bulk = bulk_tasks(SimulatedRows(load))
+    exchange = SimulationExchange(
+        list(TABLES), lambda c: ClientSession(load(c), CONTRACT), bulk=bulk
+    )
+    request = scoring(encoder, **({ONE_SUM: True} if one_sum else {}))
+    replies = exchange.ask(request)
+    assert {r.client: r.error for r in replies if r.error} == dict.fromkeys(
+        ("ben", "dot"), "OSError: no such file"
+    )
+    assert sorted(c for r in replies if not r.error for c in r.clients) == others
+    assert_same([r for r in replies if not r.error], in_bulk().ask(request, others), 0)
+
+
 class Counting:
     """Tables by name; counts reads, and how many handlers are held at once."""
 

@@ -12,8 +12,11 @@ import pytest
 from fedchurn.contract.load import load_contract
 from fedchurn.drift.reference import read_reference
 from fedchurn.errors import PrivacyError
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.secure.cost import cost_of
+from fedchurn.federation.secure.switch import secured_exchange, secured_handler
 from fedchurn.federation.training.checkpoint import NoCheckpoints, Progress
 from fedchurn.federation.training.state import RoundRecord, RoundState
 from fedchurn.loop.private_release import (
@@ -26,6 +29,8 @@ from fedchurn.loop.private_training import Booking, OnlyClients, book
 from fedchurn.privacy.ledger import Ledger, ledger_path
 from fedchurn.settings import EvaluationSettings, Settings
 from fedchurn.settings_files import load_settings
+from fedchurn.settings_secure import SecureSettings
+from tests.unit.federation.clients import CONTRACT, table
 
 CLIENTS = ("north", "south", "west")
 ROUNDS = 30  # of the private recipe
@@ -198,6 +203,21 @@ def test_clients_without_budget_are_asked_nothing() -> None:
     assert exchange.clients() == ("south",)
     assert [r.client for r in exchange.ask(Request("evaluate", 1))] == ["south"]
     assert exchange.ask(Request("evaluate", 1), ["north"]) == ()
+
+
+def test_messages_of_secure_aggregation_are_counted_in_a_private_training_too() -> None:
+    settings = SecureSettings(on=True)
+    names = ("east", "north", "south", "west")
+    handlers = {
+        name: secured_handler(name, ClientSession(table(name, 60, 1), CONTRACT), settings)
+        for name in names
+    }
+    everybody = secured_exchange(DirectExchange(handlers), settings)
+    exchange = OnlyClients(everybody, names[:3])
+    exchange.ask(Request("statistics", 0, config={"min_cell_rows": 1}))
+    cost = cost_of(exchange)
+    assert cost is not None
+    assert sorted(cost.bytes_up) == list(names[:3])
 
 
 def test_the_card_tells_the_promise_and_what_is_outside(tmp_path: Path) -> None:
