@@ -43,12 +43,14 @@ from fedchurn.federation.secure.messages import (
     WORDS,
     byte_rows,
     bytes_array,
+    common_digest,
     names_digest,
     names_of,
     question_digest,
     unwrapped,
 )
 from fedchurn.federation.secure.pair_masks import (
+    bound_setup,
     channel_purpose,
     own_purpose,
     pair_mask,
@@ -179,7 +181,8 @@ class SecureHandler:
         self._checks.same_words(setup, question, answer)
         setup.answers[question] = answer
         self._memory.keep(setup_id, setup)
-        masked = self._masked(setup_id, setup, number, words, layout.num_single)
+        bound = bound_setup(setup_id, common_digest(inner))
+        masked = self._masked(setup_id, bound, setup, number, words, layout.num_single)
         text = np.frombuffer(layout.to_json().encode(), dtype=np.uint8)
         return Reply(self._client, {WORDS: masked, LAYOUT: text})
 
@@ -198,7 +201,13 @@ class SecureHandler:
         setup.sharers = list(sharers)
 
     def _masked(
-        self, setup_id: str, setup: ClientSetup, number: int, words: Words, num_single: int
+        self,
+        setup_id: str,
+        bound: str,
+        setup: ClientSetup,
+        number: int,
+        words: Words,
+        num_single: int,
     ) -> Words:
         own = own_mask_key(bytes.fromhex(setup.seeds[number]), own_purpose(setup_id, number))
         total = add_words(words, mask_words(own, len(words)), num_single)
@@ -206,7 +215,7 @@ class SecureHandler:
         for name in setup.sharers:
             if name != self._client:
                 public = bytes.fromhex(setup.mask_publics[name][number])
-                place = (setup_id, number, self._client, name)
+                place = (bound, number, self._client, name)
                 mask = pair_mask(secret, public, place, len(words), num_single)
                 total = add_words(total, mask, num_single)
         return total

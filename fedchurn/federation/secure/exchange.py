@@ -16,7 +16,7 @@ from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request
 from fedchurn.federation.secure.client_checks import UNKNOWN_SETUP
 from fedchurn.federation.secure.cost import SecureCost
 from fedchurn.federation.secure.fixed_point import Layout, from_words
-from fedchurn.federation.secure.messages import KEYS, SHARES, SUM, UNMASK
+from fedchurn.federation.secure.messages import KEYS, SHARES, SUM, UNMASK, common_digest
 from fedchurn.federation.secure.ring import Words
 from fedchurn.federation.secure.server import (
     ServerSetup,
@@ -162,7 +162,9 @@ class _Question:
         setup.num_used += 1
         layout, vectors = self._masked(setup, number)
         survivors = tuple(sorted(vectors))
-        unmasking = Unmasking(setup, number, survivors, layout.num_words, layout.num_single)
+        asked = common_digest(self._request)
+        sizes = (layout.num_words, layout.num_single)
+        unmasking = Unmasking(setup, number, asked, survivors, *sizes)
         request = setup.unmask_request(number, survivors)
         helpers = self._step(setup, request, survivors, unmasking.check)
         words = unmasking.sum_of(vectors, helpers)

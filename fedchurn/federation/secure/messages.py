@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.federation.exchange import Arrays, Request, Scalar
+from fedchurn.federation.joining.facts import STAMP
 
 KEYS, SHARES, SUM, UNMASK = "secure_keys", "secure_shares", "secure_sum", "secure_unmask"
 STEPS = (KEYS, SHARES, SUM, UNMASK)
@@ -95,6 +96,12 @@ def question_digest(request: Request) -> str:
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]
+
+
+def common_digest(request: Request) -> str:
+    """Of what all clients are asked alike: all but the stamp, which is each client's own."""
+    common = {name: array for name, array in request.arrays.items() if name != STAMP}
+    return question_digest(replace(request, arrays=common))
 
 
 def names_digest(names: Sequence[str]) -> str:

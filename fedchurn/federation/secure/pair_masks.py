@@ -9,6 +9,15 @@ from fedchurn.federation.secure.masks import agreed_key, mask_words
 from fedchurn.federation.secure.ring import Words, negative_words
 
 
+def bound_setup(setup_id: str, asked: str) -> str:
+    """Setup and question (its ``common_digest``): what masks in pairs are bound to.
+
+    Two clients that were asked different things find different masks. These do not cancel, so a
+    server that asks all but one what it can foresee gets chance, not that one's answer.
+    """
+    return f"{setup_id} {asked}"
+
+
 def own_purpose(setup_id: str, question: int) -> str:
     """Of a client's own mask."""
     return json.dumps(["fedchurn own mask", setup_id, question])
@@ -36,12 +45,12 @@ def pair_mask(
     Args:
         secret: of either of the two.
         other_public: the other's key.
-        place: setup, question, the client, the other one.
+        place: ``bound_setup``, number of the question, the client, the other one.
         num_words: length of the mask.
         num_single: of them, numbers of one word.
     """
-    setup_id, question, client, other = place
+    setup, question, client, other = place
     first, second = sorted((client, other))
-    purpose = json.dumps(["fedchurn pair mask", setup_id, question, first, second])
+    purpose = json.dumps(["fedchurn pair mask", setup, question, first, second])
     mask = mask_words(agreed_key(secret, other_public, purpose), num_words)
     return mask if client == first else negative_words(mask, num_single)

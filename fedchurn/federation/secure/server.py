@@ -35,7 +35,12 @@ from fedchurn.federation.secure.messages import (
     names_json,
     wrapped,
 )
-from fedchurn.federation.secure.pair_masks import own_purpose, pair_mask, seed_digest
+from fedchurn.federation.secure.pair_masks import (
+    bound_setup,
+    own_purpose,
+    pair_mask,
+    seed_digest,
+)
 from fedchurn.federation.secure.ring import Words, add_words, negative_words, sum_words
 from fedchurn.federation.secure.shares import SHARE_BYTES, joined_secret
 
@@ -163,6 +168,7 @@ class Unmasking:
     Attributes:
         setup: whose keys.
         question: its number.
+        asked: ``common_digest`` of the question, which masks in pairs are bound to.
         survivors: whose vectors are in the sum, sorted.
         num_words: length of the vectors.
         num_single: of them, numbers of one word.
@@ -170,6 +176,7 @@ class Unmasking:
 
     setup: ServerSetup
     question: int
+    asked: str
     survivors: tuple[str, ...]
     num_words: int
     num_single: int
@@ -236,11 +243,12 @@ class Unmasking:
         secret = joined_secret(shares, self.setup.threshold)
         if public_key(secret) != self.setup.publics[client][1 + self.question]:
             raise self._wrong_shares(client)
+        bound = bound_setup(self.setup.setup_id, self.asked)
         for survivor in self.survivors:
             mask = pair_mask(
                 secret,
                 self.setup.publics[survivor][1 + self.question],
-                (self.setup.setup_id, self.question, client, survivor),
+                (bound, self.question, client, survivor),
                 self.num_words,
                 self.num_single,
             )

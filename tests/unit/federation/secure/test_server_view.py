@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.exchange import Reply
+from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.secure import client as client_side
 from fedchurn.federation.secure import masks
 from fedchurn.federation.secure.exchange import SecureExchange
 from fedchurn.federation.secure.fixed_point import Layout, from_words, to_words
-from fedchurn.federation.secure.messages import LAYOUT, STEPS, SUM, UNMASK, WORDS
-from fedchurn.federation.secure.pair_masks import own_purpose, pair_mask
+from fedchurn.federation.secure.messages import (
+    LAYOUT,
+    STEPS,
+    SUM,
+    UNMASK,
+    WORDS,
+    common_digest,
+)
+from fedchurn.federation.secure.pair_masks import bound_setup, own_purpose, pair_mask
 from fedchurn.federation.secure.ring import Words, add_words, negative_words
 from fedchurn.federation.secure.shares import joined_secret, split_secret
 from tests.unit.federation.secure.vectors import (
@@ -154,7 +164,7 @@ def test_a_vector_that_comes_late_is_still_hidden_by_its_own_mask() -> None:
     secret = joined_secret(shares, ON.threshold(4))
     publics = {c: np.asarray(tapped.received("secure_keys", c)["secure.publics"]) for c in "abc"}
     for other in "abc":
-        place = (str(question.config["setup"]), 0, "d", other)
+        place = (bound_setup(str(question.config["setup"]), common_digest(QUESTION)), 0, "d", other)
         mask = pair_mask(
             secret, publics[other][1].tobytes(), place, layout.num_words, layout.num_single
         )
@@ -201,3 +211,46 @@ def test_nothing_that_leaves_holds_the_vector_in_the_clear() -> None:
     layout, masked_words = masked(tapped, "a")
     arrays, _ = from_words(layout, masked_words)
     assert not np.allclose(arrays["vector"], clients["a"].vector)
+
+
+class Quiet(Holder):
+    """Answers with zeros where the question says so: such questions there are (no learning)."""
+
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        if "quiet" not in request.config:
+            return reply
+        arrays = {name: np.zeros_like(array) for name, array in reply.arrays.items()}
+        return Reply(self.client, arrays, {"num_rows": 0.0})
+
+
+class AskingOneOnly(DirectExchange):
+    """A server that asks ``a`` the question, and all others one whose answer it knows: nothing."""
+
+    def ask(
+        self,
+        request: Request,
+        clients: Sequence[str] | None = None,
+        timeout_seconds: float = 600.0,
+    ) -> tuple[Reply, ...]:
+        if request.task != SUM:
+            return super().ask(request, clients, timeout_seconds)
+        inner = json.loads(str(request.config["inner"]))
+        inner["config"]["quiet"] = True
+        config = {**request.config, "inner": json.dumps(inner)}
+        quiet = replace(request, config=config)
+        return tuple(
+            reply
+            for client in clients or ()
+            for reply in super(AskingOneOnly, self).ask(
+                request if client == "a" else quiet, [client], timeout_seconds
+            )
+        )
+
+
+def test_asking_the_others_for_nothing_does_not_lay_one_client_bare() -> None:
+    """Each client's masks hold what it was asked, so different questions do not cancel."""
+    clients = {c: Quiet(c, [1.0, 2.0] * 500) for c in "abcd"}
+    (total,) = SecureExchange(AskingOneOnly(secured(clients)), ON).ask(QUESTION)
+    found = total.arrays["vector"]
+    assert not np.any(np.abs(found - clients["a"].vector) < 1.0)
