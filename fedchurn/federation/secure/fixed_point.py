@@ -69,7 +69,7 @@ class Layout:
             stored = json.loads(text)
             entries = tuple(_entry(*entry) for entry in stored["entries"])
             return cls(entries, tuple(str(name) for name in stored["numbers"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, OverflowError, RecursionError, TypeError) as error:
             raise ValueError(f"not a layout of arrays: {error!r}") from error
 
 

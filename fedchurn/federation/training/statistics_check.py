@@ -15,6 +15,7 @@ from fedchurn.federation.exchange import Arrays, Reply
 FloatArray = NDArray[np.float64]
 
 _ROUNDING = 1e-6
+_MOST_ROWS = 2.0**53  # whole numbers up to there are exact in float64
 
 
 def statistics_problem(reply: Reply, contract: Contract) -> str:
@@ -52,7 +53,7 @@ def _sizes(contract: Contract) -> Mapping[str, int]:
 
 
 def _rows_problem(num_rows: float, num_positive: float, squares: float) -> str:
-    if not num_rows > 0 or num_rows != int(num_rows):
+    if not 0 < num_rows <= _MOST_ROWS or num_rows != int(num_rows):
         return f"statistics of {num_rows:g} rows"
     if not 0 <= num_positive <= num_rows or num_positive != int(num_positive):
         return f"{num_positive:g} of {num_rows:g} rows with churn"

@@ -321,6 +321,17 @@ def test_whatever_one_client_sends_the_others_get_their_model(
         assert relation is None or set("abc") <= set(relation.held_out)
 
 
+def test_statistics_of_more_rows_than_can_be_counted_are_refused() -> None:
+    def boast(request: Request, reply: Reply) -> Reply:
+        if request.task != "statistics" or reply.client != "d":
+            return reply
+        rows = np.array([1e200, 0.0, 1e200])
+        return replace(reply, arrays={**reply.arrays, "rows": rows}, numbers={"num_rows": 1e200})
+
+    model = train(boast, NEWTON)
+    assert "statistics of 1e+200 rows" in model.records[0].absences["d"]
+
+
 def test_bins_of_scores_are_as_many_as_agreed() -> None:
     empty = np.zeros(NUM_BINS, dtype=np.int64)
     assert impossibility(ScoreSums(0, 0, 0, 0, empty, empty)) == ""

@@ -106,6 +106,8 @@ def test_text_cannot_be_added() -> None:
         ("[]", "not a layout"),
         ('{"entries": 3}', "not a layout"),
         ('{"entries": [["x", [-1], "float"]], "numbers": []}', "of shape"),
+        ('{"entries": [["x", [Infinity], "float"]], "numbers": []}', "not a layout"),
+        ("[" * 100_000, "not a layout"),
         ("no", "Expecting value"),
     ],
 )
