@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.errors import FederationError, PromotionRefused
+from fedchurn.errors import DataError, FederationError, PromotionRefused
 from fedchurn.evaluation.metrics import metrics
+from fedchurn.evaluation.possible_sums import impossibility
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.exchange import Exchange, Reply, Request
 from fedchurn.federation.model_messages import models_to_arrays, of_candidate
-from fedchurn.federation.training.checks import accept
+from fedchurn.federation.training.checks import RoundPolicy, accept
 from fedchurn.loop.federate import round_policy
 from fedchurn.loop.production import (
     acting,
@@ -222,11 +224,7 @@ def _compared(
     policy = replace(round_policy(settings.federation), quorum_fraction=1.0)
 
     def drive(exchange: Exchange) -> tuple[PairedComparison, ScoreSums]:
-        replies = exchange.ask(request, timeout_seconds=policy.deadline_seconds)
-        accepted = accept(replies, policy, what="comparison with the champion", finite=False)
-        parts = [_comparison(reply) for reply in accepted.replies]
-        sums = [ScoreSums.from_arrays(of_candidate(r.arrays, 1)) for r in accepted.replies]
-        return combine_comparisons(parts), add_sums(sums)
+        return combined(exchange.ask(request, timeout_seconds=policy.deadline_seconds), policy)
 
     files, joined = client_files(validated), JoinedClients.of(validated)
     try:
@@ -234,6 +232,51 @@ def _compared(
     except FederationError as error:  # for example columns that the champion wants and rows lack
         return None, None, f"The champion could not be scored on these rows: {error.what}."
     return comparison, sums, ""
+
+
+def combined(replies: Sequence[Reply], policy: RoundPolicy) -> tuple[PairedComparison, ScoreSums]:
+    """Both models on the rows of all clients whose answers can be true, and the champion's sums.
+
+    Raises:
+        QuorumError: too few such answers.
+    """
+    read: dict[str, tuple[ClientComparison, ScoreSums]] = {}
+
+    def problem(reply: Reply) -> str:
+        try:
+            found = _comparison(reply), ScoreSums.from_arrays(of_candidate(reply.arrays, 1))
+        except (DataError, KeyError, OverflowError, ValueError) as error:
+            return f"a comparison that cannot be read: {error}"
+        read[reply.client] = found
+        return impossibility(found[1]) or ("" if reply.members else _contradiction(*found))
+
+    accepted = accept(
+        replies, policy, what="comparison with the champion", problem=problem, finite=False
+    )
+    parts, sums = zip(*(read[reply.client] for reply in accepted.replies), strict=True)
+    return combine_comparisons(parts), add_sums(sums)
+
+
+def _contradiction(told: ClientComparison, sums: ScoreSums) -> str:
+    """Why one client's figures cannot be those of the rows that its sums count."""
+    if (told.num_positive, told.num_negative) != (sums.num_positive, sums.num_negative):
+        return (
+            f"compared on {told.num_positive} and {told.num_negative} rows, its sums count"
+            f" {sums.num_positive} and {sums.num_negative}"
+        )
+    for name in ("auc_challenger", "auc_champion"):
+        if not (math.isnan(area := getattr(told, name)) or 0 <= area <= 1):
+            return f"{name} is {area:g}"
+    for name in ("variance_challenger", "variance_champion"):
+        if not (math.isnan(variance := getattr(told, name)) or 0 <= variance <= 1):
+            return f"{name} is {variance:g}"
+    most = math.sqrt(told.variance_challenger * told.variance_champion)
+    if abs(told.covariance) > most * (1 + _ROUNDING) + _ROUNDING:
+        return f"covariance is {told.covariance:g}, at most {most:g} is possible"
+    return ""
+
+
+_ROUNDING = 1e-9
 
 
 def _comparison(reply: Reply) -> ClientComparison:

@@ -84,7 +84,7 @@ def ask_to_personalise(
             if not reply.error:
                 found[reply.client] = _figures(reply, question.threshold)
             checked.append(reply)
-        except (DataError, KeyError, ValueError) as error:
+        except (DataError, KeyError, OverflowError, ValueError) as error:
             checked.append(replace(reply, error=f"an answer that cannot be read: {error}"))
     accepted = accept(checked, policy, what="question about clients' own models")
     kept = {reply.client: found[reply.client] for reply in accepted.replies}
