@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from fedchurn.federation.exchange import ClientHandler, Reply, Request
+from fedchurn.federation.exchange import NOT_CONNECTED, ClientHandler, Reply, Request
 
 
 class DirectExchange:
@@ -75,7 +75,7 @@ def own_copy(request: Request) -> Request:
 
 def not_connected(client: str) -> Reply:
     """The reply of a client that is not there to be asked."""
-    return Reply(client, error="not connected")
+    return Reply(client, error=NOT_CONNECTED)
 
 
 def no_answer(client: str, timeout_seconds: float) -> Reply:

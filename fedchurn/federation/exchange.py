@@ -17,6 +17,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 Scalar = str | int | float | bool
 
 TOGETHER = "clients together"  # who answers when only a sum over clients is known
+NOT_CONNECTED = "not connected"  # error of a reply from a client that was sent nothing
 ONE_SUM = "one_sum"  # in a request's config: a sum over the asked clients would do as well
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fedchurn.federation.exchange import Exchange, Reply, Request, num_bytes
+from fedchurn.federation.exchange import NOT_CONNECTED, Exchange, Reply, Request, num_bytes
 
 
 @dataclass
@@ -21,7 +21,9 @@ class SecureCost:
         for reply in replies:
             name = reply.client
             self.bytes_up[name] = self.bytes_up.get(name, 0) + num_bytes(reply.arrays)
-            self.bytes_down[name] = self.bytes_down.get(name, 0) + request.num_bytes_for(name)
+            if reply.error != NOT_CONNECTED:
+                down = request.num_bytes_for(name)
+                self.bytes_down[name] = self.bytes_down.get(name, 0) + down
         self.seconds[request.task] = self.seconds.get(request.task, 0.0) + seconds
 
 

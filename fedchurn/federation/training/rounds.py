@@ -16,6 +16,7 @@ from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithms.algorithm import Algorithm
 from fedchurn.federation.exchange import (
+    NOT_CONNECTED,
     ONE_SUM,
     TOGETHER,
     Exchange,
@@ -173,7 +174,9 @@ def train_round(
         excluded={**state.excluded, **found},
         # What was measured with the help of such a client is not compared with what follows.
         best=None if found else state.best,
-        sent=sent_updates(algorithm, replies) if len(replies) <= MANY_CLIENTS else {},
+        sent={**state.sent, **sent_updates(algorithm, replies)}
+        if len(replies) <= MANY_CLIENTS
+        else {},
     )
     record = _trained(state, algorithm, request, replies, accepted)
     record = replace(record, excluded=found)
@@ -209,9 +212,11 @@ def _trained(
 ) -> RoundRecord:
     per_client = {r.client: algorithm.client_numbers(state, r) for r in accepted.replies}
     told = remarks_of(algorithm, accepted.replies)
-    many = len(replies) > MANY_CLIENTS
-    up = {reply.client: num_bytes(reply.arrays) for reply in replies}
-    down = {client: request.num_bytes_for(client) for r in replies for client in r.clients}
+    many = sum(len(reply.clients) for reply in replies) > MANY_CLIENTS
+    # Behind one sum every client has an answer of its size.
+    up = {client: num_bytes(r.arrays) for r in replies for client in r.clients}
+    reached = [c for r in replies if r.error != NOT_CONNECTED for c in r.clients]
+    down = {client: request.num_bytes_for(client) for client in reached}
     return RoundRecord(
         round_num=request.round_num,
         strategy=algorithm.strategy,
@@ -233,12 +238,13 @@ def _with_protocol(record: RoundRecord, cost: SecureCost | None) -> RoundRecord:
     """The record with the bytes of all messages, where one question takes several."""
     if cost is None:
         return record
+    many = len(cost.bytes_up) > MANY_CLIENTS
     return replace(
         record,
         bytes_up=sum(cost.bytes_up.values()),
         bytes_down=sum(cost.bytes_down.values()),
-        client_bytes_up=dict(cost.bytes_up),
-        client_bytes_down=dict(cost.bytes_down),
+        client_bytes_up={} if many else dict(cost.bytes_up),
+        client_bytes_down={} if many else dict(cost.bytes_down),
         seconds={**record.seconds, **cost.seconds},
     )
 

@@ -259,6 +259,23 @@ def test_an_update_that_comes_again_is_refused() -> None:
     assert model.records[2].quarantined["d"] == "the update of an earlier round"
 
 
+def test_an_update_that_comes_again_after_an_absence_is_refused() -> None:
+    kept: list[Reply] = []
+
+    def again(request: Request, reply: Reply) -> Reply:
+        if request.task != "local_epochs":
+            return reply
+        if request.round_num == 2:
+            raise TimeoutError("away")
+        kept.append(reply)
+        return kept[0]
+
+    phase = LOCAL.phases[0].model_copy(update={"num_rounds": 3})
+    model = train(again, LOCAL.model_copy(update={"phases": (phase,)}))
+    assert "away" in model.records[2].absences["d"]
+    assert model.records[3].quarantined["d"] == "the update of an earlier round"
+
+
 def strange_arrays(array: NDArray[np.generic], kind: str, seed: int) -> NDArray[np.generic]:
     """The array, spoilt in one way."""
     generator = np.random.default_rng(seed)

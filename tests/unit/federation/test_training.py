@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,12 @@ from fedchurn.evaluation.sums import add_sums
 from fedchurn.federation.algorithms.newton import Newton
 from fedchurn.federation.client.newton_sums import newton_sums
 from fedchurn.federation.client.session import ClientSession
-from fedchurn.federation.direct_exchange import DirectExchange
+from fedchurn.federation.direct_exchange import DirectExchange, not_connected
 from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.simulation.exchange import SimulationExchange
+from fedchurn.federation.simulation.rows import SimulatedRows
+from fedchurn.federation.simulation.tasks import bulk_tasks
+from fedchurn.federation.training import rounds
 from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.federation.training.scoring import evaluate
 from fedchurn.federation.training.train import TrainedModel, train_federated
@@ -168,6 +172,43 @@ def test_who_misses_any_question_of_an_evaluation_is_absent() -> None:
     model = trained(DirectExchange({**handlers, "c": bad}), recipe, quorum_fraction=0.6)
     assert [dict(r.absences) for r in model.records[:2]] == [{}, {}]
     assert model.records[2].absences == {"c": "evaluation: OSError: disk gone"}
+
+
+class Unreached(DirectExchange):
+    """One client is known, and not there."""
+
+    def ask(
+        self,
+        request: Request,
+        clients: Sequence[str] | None = None,
+        timeout_seconds: float = 600.0,
+    ) -> tuple[Reply, ...]:
+        asked = self.clients() if clients is None else clients
+        here = super().ask(request, [c for c in asked if c != "c"], timeout_seconds)
+        return (*here, not_connected("c")) if "c" in asked else here
+
+
+def test_who_is_not_connected_was_sent_no_bytes() -> None:
+    handlers = {t.client: ClientSession(t, CONTRACT) for t in TABLES}
+    record = trained(Unreached(handlers), quorum_fraction=0.6).records[1]
+    assert sorted(record.client_bytes_down) == ["a", "b"]
+    assert record.bytes_down == sum(record.client_bytes_down.values())
+
+
+def test_one_sum_of_many_clients_costs_what_their_answers_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables = {t.client: t for t in TABLES}
+    apart = trained(federation(TABLES)).records[1]
+    monkeypatch.setattr(rounds, "MANY_CLIENTS", 2)
+    bulk = bulk_tasks(SimulatedRows(tables.__getitem__))
+    exchange = SimulationExchange(
+        list(tables), lambda c: ClientSession(tables[c], CONTRACT), bulk=bulk
+    )
+    summed = train_federated(exchange, CONTRACT, NEWTON, RoundPolicy(), min_cell_rows=1).records[1]
+    assert summed.participants == ("a", "b", "c")
+    assert (summed.bytes_up, summed.bytes_down) == (apart.bytes_up, apart.bytes_down)
+    assert (summed.client_bytes_up, summed.client_bytes_down) == ({}, {})
 
 
 def test_nan_in_an_update_is_quarantined_with_the_reason() -> None:
