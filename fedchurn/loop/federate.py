@@ -18,7 +18,7 @@ from fedchurn.federation.training.checkpoint import Checkpoints
 from fedchurn.federation.training.checkpoint_folder import CheckpointFolder
 from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.federation.training.scoring import evaluate
-from fedchurn.federation.training.state import RoundRecord
+from fedchurn.federation.training.state import RoundRecord, excluded_in
 from fedchurn.federation.training.train import TrainedModel, train_federated
 from fedchurn.learning.recipe import NewtonPhase, Recipe
 from fedchurn.learning.spec import Weights
@@ -139,7 +139,9 @@ def federate(
 
         def sums(trained: TrainedModel, weights: Weights, split: str) -> ClientSums:
             encoder = trained.encoder.to_json()
-            return evaluate(exchange, policy, trained.spec, [weights], encoder, split).sums[0]
+            # Who was found to lie has no say in the threshold, nor in the figures.
+            judges = policy.without(excluded_in(model.records))
+            return evaluate(exchange, judges, trained.spec, [weights], encoder, split).sums[0]
 
         return TrainedRun(
             model=_scorer(model, contract),
@@ -209,6 +211,7 @@ def _facts(run: TrainedRun) -> StageResult:
         "participants": sorted(_participants(run.records)),
         "absences": {r.round_num: dict(r.absences) for r in run.records if r.absences},
         "quarantined": {r.round_num: dict(r.quarantined) for r in run.records if r.quarantined},
+        "excluded": excluded_in(run.records),
     }
 
 

@@ -191,9 +191,7 @@ def _told_at_joining(settings: Settings) -> tuple[str, ...]:
 
 
 def _card_round(record: RoundRecord) -> CardRound:
-    return CardRound(
-        record.round_num, record.participants, {**record.absences, **record.quarantined}
-    )
+    return CardRound(record.round_num, record.participants, record.reasons)
 
 
 def _register(before: StagesBefore, model_name: str, release: Path, report: Path) -> str:

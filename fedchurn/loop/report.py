@@ -91,7 +91,7 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
     absences = tuple(
         Absence(record.round_num, client, reason)
         for record in run.records
-        for client, reason in {**record.absences, **record.quarantined}.items()
+        for client, reason in record.reasons.items()
     )
     return TrainingReport(
         title=f"{contract.title or contract.contract}: training report",

@@ -16,7 +16,7 @@ from fedchurn.federation.privacy.terms import PrivateTerms
 from fedchurn.federation.training.checkpoint import Checkpoints, Progress
 from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.federation.training.rounds import mean_weights, play_rounds, train_round
-from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState
+from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState, excluded_in
 from fedchurn.learning.recipe import NewtonPhase, Phase, Recipe
 from fedchurn.learning.spec import ModelSpec, Weights
 
@@ -133,7 +133,7 @@ class Course:
 
     def _excluded(self) -> dict[str, str]:
         """Who is out because of an earlier round, with the reason."""
-        return {c: why for record in self.progress.records for c, why in record.excluded.items()}
+        return excluded_in(self.progress.records)
 
     def _rounds_before(self, state: RoundState | None) -> int:
         """Rounds played before the phase that ``state`` belongs to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -127,6 +127,11 @@ class RoundRecord:
     set_aside: Mapping[str, str] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a client's answer did not count, or not as it was sent; by client."""
+        return {**self.set_aside, **self.absences, **self.quarantined, **self.excluded}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)
@@ -140,3 +145,8 @@ class RoundRecord:
         tuples = ("participants", "candidates", "cohort")
         values.update({name: tuple(values[name]) for name in tuples if name in values})
         return cls(**values)
+
+
+def excluded_in(records: Sequence[RoundRecord]) -> dict[str, str]:
+    """Clients that were out from some round on, and why."""
+    return {client: why for record in records for client, why in record.excluded.items()}
