@@ -31,7 +31,8 @@ from fedchurn.federation.model_messages import (
     prefixed,
     spec_from,
 )
-from fedchurn.federation.privacy.keyed_noise import entropy_normals
+from fedchurn.federation.privacy.keyed_noise import QuestionNoise
+from fedchurn.federation.secure.messages import question_digest
 from fedchurn.federation.updates import CORRECTION
 from fedchurn.learning.spec import predict_probability
 
@@ -80,6 +81,7 @@ class ClientSession:
             "personalise": self._personalise,
         }
         self._personal = personal
+        self._noise = QuestionNoise()
         self._membership = Membership(table, contract, validation)
         self._drift_counts = DriftCounts(table, contract)
 
@@ -169,7 +171,8 @@ class ClientSession:
             correction=request.arrays.get(CORRECTION),
         )
         rules = UpdateRules.from_json(str(config["update"]))
-        return update_reply(self._table.client, before, trained, rules, entropy_normals)
+        noise = self._noise.of(question_digest(request))
+        return update_reply(self._table.client, before, trained, rules, noise)
 
     def _evaluate(self, request: Request) -> Reply:
         split = str(request.config["split"])

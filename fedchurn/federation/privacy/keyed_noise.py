@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,16 @@ def normals(key: NDArray[np.generic], label: str, count: int) -> NDArray[np.floa
     return np.asarray(ndtri(uniforms(key, label, count)), dtype=np.float64)
 
 
-def entropy_normals(count: int) -> NDArray[np.float64]:
-    """So many standard normal numbers that nobody can draw again, for noise added by a client."""
-    return normals(new_key(), "once", count)
+class QuestionNoise:
+    """Noise that a client adds itself: another one for every question, the same for the same.
+
+    A question that is asked again, because an answer was lost or because somebody would take the
+    mean of many answers, gets the very answer that it got before. The key never leaves the process.
+    """
+
+    def __init__(self) -> None:
+        self._key = new_key()
+
+    def of(self, question: str) -> Callable[[int], NDArray[np.float64]]:
+        """So many standard normal numbers for the question of this digest."""
+        return lambda count: normals(self._key, f"question {question}", count)

@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from fedchurn.federation.privacy.keyed_noise import (
     KEY_BYTES,
-    entropy_normals,
+    QuestionNoise,
     new_key,
     normals,
     uniforms,
@@ -73,7 +73,8 @@ def test_equal_keys_and_rounds_give_equal_noise_and_others_do_not() -> None:
 
 def test_keys_and_single_noise_come_anew_from_the_operating_system() -> None:
     assert new_key().tobytes() != new_key().tobytes()
-    assert not np.array_equal(entropy_normals(8), entropy_normals(8))
+    noise = QuestionNoise()
+    assert not np.array_equal(noise.of("first")(8), noise.of("second")(8))
     assert len(new_key()) == KEY_BYTES
 
 
