@@ -27,7 +27,7 @@ from fedchurn.evaluation.sums import add_sums
 from fedchurn.evaluation.thresholds import Objective, ThresholdChoice, choose_threshold
 from fedchurn.loop.feature_curves import feature_curves
 from fedchurn.loop.personalise import personalise
-from fedchurn.loop.private_release import objective_without_rows
+from fedchurn.loop.private_release import objective_without_rows, published_records
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.report import save_plots
 from fedchurn.loop.round_rows import client_round_rows, round_rows
@@ -213,9 +213,10 @@ def _write(
     # matplotlib takes a second to import; only plots need it.
     from fedchurn.evaluation.evaluation_plots import save_evaluation_plots, save_feature_plots
 
-    rows = round_rows(run.records)
+    records = published_records(run.records, run.privacy)
+    rows = round_rows(records)
     write_round_table(rows, folder)
-    write_client_round_table(client_round_rows(run.records), folder)
+    write_client_round_table(client_round_rows(records), folder)
     curves = feature_curves(run.model, features(contract), run.statistics)
     plots = save_evaluation_plots(
         folder / "plots",

@@ -15,6 +15,9 @@ from fedchurn.federation.training.state import RoundRecord
 from fedchurn.loop.drift_reference import histograms_of
 from fedchurn.settings import EvaluationSettings
 
+SCORED = ("log_loss", "brier", "roc_auc", "precision", "recall", "f1")
+"""Of a record's training metrics, those that evaluation alone tells."""
+
 NO_DRIFT_NOTE = "No histograms were told, so drift cannot be judged from this release."
 
 
@@ -40,7 +43,11 @@ def objective_without_rows(evaluation: EvaluationSettings) -> tuple[Objective, s
 def published_records(
     records: Sequence[RoundRecord], privacy: Mapping[str, Any] | None
 ) -> tuple[RoundRecord, ...]:
-    """Records as they may be published: who was drawn by a secret key stays secret."""
+    """Records as they may be published: who was drawn by a secret key stays secret.
+
+    Sums over those who were drawn go too: rows of each client are known, so their number alone
+    would tell who they are. Score sums of all clients stay.
+    """
     if privacy is None or privacy["sampling_rate"] >= 1:
         return tuple(records)
     everybody, left_out = tuple(privacy["clients"]), dict(privacy["left_out"])
@@ -51,12 +58,25 @@ def published_records(
             absences=left_out,
             quarantined={},
             cohort=(),
-            per_client={},
+            train={n: v for n, v in record.train.items() if n in SCORED},
+            per_client=_evaluated(record),
+            bytes_up=0,
+            bytes_down=0,
             client_bytes_up={},
             client_bytes_down={},
+            seconds={},
         )
         for record in records
     )
+
+
+def _evaluated(record: RoundRecord) -> dict[str, dict[str, float]]:
+    """Per client what evaluation told, which does not ask those who were drawn."""
+    scored = {
+        client: {n: v for n, v in numbers.items() if n.startswith("validation_")}
+        for client, numbers in record.per_client.items()
+    }
+    return {client: numbers for client, numbers in scored.items() if numbers}
 
 
 def privacy_notes(privacy: Mapping[str, Any]) -> tuple[str, ...]:

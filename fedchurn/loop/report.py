@@ -20,6 +20,7 @@ from fedchurn.evaluation.training_report import (
     write_report,
 )
 from fedchurn.loop.cost_rows import cost_sheet
+from fedchurn.loop.private_release import published_records
 from fedchurn.loop.provenance import library_versions, now
 from fedchurn.loop.reach import rows_are_remote
 from fedchurn.loop.round_rows import round_rows
@@ -88,9 +89,10 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
     settings, contract = before.settings, before.contract
     validated, trained, evaluated = before.validated, before.trained, before.evaluated
     comparisons = tuple(Comparison(**stored) for stored in evaluated["comparisons"])
+    records = published_records(run.records, run.privacy)
     absences = tuple(
         Absence(record.round_num, client, reason)
-        for record in run.records
+        for record in records
         for client, reason in record.reasons.items()
     )
     return TrainingReport(
@@ -107,7 +109,7 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
         federated=comparisons[0],
         baselines=comparisons[1:],
         clients=_clients(validated, evaluated, absences),
-        rounds=tuple(round_rows(run.records)),
+        rounds=tuple(round_rows(records)),
         best_round=run.best_round_num,
         absences=absences,
         release=release,
@@ -116,7 +118,7 @@ def _report(before: StagesBefore, run: TrainedRun, release: str) -> TrainingRepo
         notes=_notes(before),
         fairness=fairness_of(evaluated),
         personal=personal_of(evaluated),
-        costs=cost_sheet(run.records),
+        costs=cost_sheet(records) if records == run.records else None,
     )
 
 

@@ -229,11 +229,19 @@ def test_the_card_tells_the_promise_and_what_is_outside(tmp_path: Path) -> None:
 
 def test_who_was_drawn_is_not_published(tmp_path: Path) -> None:
     card = booked(settings_at(tmp_path), NoCheckpoints()).to_card()
-    made = [replace(r, cohort=("north",), bytes_up=5) for r in records(["north"], 2)]
+    told = {"train": {"num_rows": 7.0, "loss": 0.5, "accuracy": 0.8, "roc_auc": 0.9}}
+    each = {"north": {"loss": 0.5}, "south": {"validation_f1": 0.4, "num_rows": 3.0}}
+    made = [
+        replace(r, cohort=("north",), bytes_up=5, seconds={"train": 1.0}, per_client=each, **told)
+        for r in records(["north"], 2)
+    ]
     assert published_records(made, card) == tuple(made)
     hidden = published_records(made, {**card, "sampling_rate": 0.5})
     assert {r.participants for r in hidden} == {CLIENTS}
-    assert {r.cohort for r in hidden} == {()}
+    assert {(r.cohort, r.bytes_up, *r.seconds) for r in hidden} == {((), 0)}
+    # The rows of those who were drawn add up: with every client's rows known, that names them.
+    assert [r.train for r in hidden] == [{"roc_auc": 0.9}] * 3
+    assert [r.per_client for r in hidden] == [{"south": {"validation_f1": 0.4}}] * 3
 
 
 @pytest.mark.parametrize(
