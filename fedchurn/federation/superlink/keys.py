@@ -153,15 +153,29 @@ class _KeyFiles:
         self.kept: list[str] = []
 
     def authority(self, now: datetime.datetime) -> Signed:
-        key, roots = self._folder / "authority.key", self._folder / "link" / ROOTS
-        if key.exists() and roots.exists():
+        key = self._folder / "authority.key"
+        if key.exists():
             self.kept.append("authority.key")
-            return Signed(roots.read_bytes(), key.read_bytes())
+            return Signed(self._roots(), key.read_bytes())
         authority = new_authority(now)
         self._write("authority.key", authority.key)
         self._write(f"link/{ROOTS}", authority.certificate)
         self._write(f"driver/{ROOTS}", authority.certificate)
         return authority
+
+    def _roots(self) -> bytes:
+        """The authority's certificate: folders may have been moved to where they belong."""
+        places = [self._folder / side / ROOTS for side in ("link", "driver")]
+        places += sorted((self._folder / "clients").glob(f"*/{ROOTS}"))
+        for place in places:
+            if place.exists():
+                return place.read_bytes()
+        raise SettingsError(
+            f"there is an authority's key, but no {ROOTS} beside it",
+            where=f"{self._folder}",
+            next_step=f"copy {ROOTS} back into link/, from any host of the federation; or take"
+            " another folder for a new authority",
+        )
 
     def server(self, authority: Signed, hosts: Sequence[str], now: datetime.datetime) -> None:
         path = self._folder / "link" / SERVER_CERTIFICATE
@@ -180,8 +194,11 @@ class _KeyFiles:
         self._write(f"link/{SERVER_KEY}", server.key)
 
     def secret(self) -> None:
-        if (self._folder / "link" / DRIVER_SECRET).exists() and not self._replace:
-            self.kept.append(f"link/{DRIVER_SECRET}")
+        sides = [
+            side for side in ("link", "driver") if (self._folder / side / DRIVER_SECRET).exists()
+        ]
+        if sides and not self._replace:
+            self.kept.append(f"{sides[0]}/{DRIVER_SECRET}")
             return
         secret = secrets.token_hex(_SECRET_BYTES).encode()
         for side in ("link", "driver"):

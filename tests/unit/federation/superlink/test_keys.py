@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import shutil
 import stat
 from pathlib import Path
 
@@ -116,6 +117,27 @@ def test_a_key_is_not_overwritten_unasked(tmp_path: Path) -> None:
     before = contents(tmp_path)
     with pytest.raises(SettingsError, match="a key of a already"):
         make_keys(tmp_path, ["a", "c"], now=NOW)
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_that_was_moved_to_its_host_makes_no_new_authority(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    make_keys(folder, ["a"], now=NOW)
+    shutil.move(folder / "link", tmp_path / "at the link")
+    before = contents(folder)
+    make_keys(folder, ["b"], now=NOW)
+    after = contents(folder)
+    assert before == {name: after[name] for name in before}
+    assert after["clients/b/roots.crt"] == before["clients/a/roots.crt"]
+
+
+def test_an_authority_without_its_certificate_is_not_replaced(tmp_path: Path) -> None:
+    make_keys(tmp_path, ["a"], now=NOW)
+    for roots in tmp_path.rglob("roots.crt"):
+        roots.unlink()
+    before = contents(tmp_path)
+    with pytest.raises(SettingsError, match=r"an authority's key, but no roots\.crt"):
+        make_keys(tmp_path, ["b"], now=NOW)
     assert contents(tmp_path) == before
 
 
