@@ -139,6 +139,8 @@ class Ledger:
     def settle(self, reserved: LedgerEntry, num_rounds: Mapping[str, int], time: str) -> None:
         """Write what a training did spend, which is never more than it reserved.
 
+        Of two processes that played one training each has spent, so the larger number stands.
+
         Raises:
             PrivacyError: more than was reserved; the disk refuses; or the ledger is altered.
         """
@@ -153,5 +155,9 @@ class Ledger:
         counted = {client: int(num_rounds.get(client, 0)) for client in reserved.num_rounds}
         with self._file.lock():
             lines = self._file.lines()
+            for line in lines:
+                earlier = line.entry
+                if (earlier.action, earlier.number) == (SETTLE, reserved.number):
+                    counted = {c: max(n, earlier.num_rounds.get(c, 0)) for c, n in counted.items()}
             entry = replace(reserved, action=SETTLE, time=time, num_rounds=counted)
             self._file.append(entry, after=lines[-1] if lines else None)

@@ -51,6 +51,14 @@ def test_who_was_in_no_round_spent_nothing(ledger: Ledger) -> None:
     assert (south.epsilon, south.left_epsilon) == (0.0, 10.0)
 
 
+def test_of_two_processes_with_one_training_the_larger_number_stands(ledger: Ledger) -> None:
+    booked = ledger.reserve(ENTRY)
+    ledger.settle(booked, {"north": 25, "south": 4}, TIME)
+    ledger.settle(booked, {"north": 3, "south": 9}, TIME)
+    assert [s.num_rounds for s in ledger.history()["north"]] == [25]
+    assert [s.num_rounds for s in ledger.history()["south"]] == [9]
+
+
 def test_no_training_settles_more_than_it_reserved(ledger: Ledger) -> None:
     booked = ledger.reserve(ENTRY)
     with pytest.raises(PrivacyError, match="north was in 26 rounds, and 25 were reserved"):
