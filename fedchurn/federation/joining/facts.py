@@ -104,6 +104,15 @@ def _stamp(digest_of_contract: str, digest_of_split: str) -> str:
     return hashlib.sha256(f"{digest_of_contract} {digest_of_split}".encode()).hexdigest()
 
 
+def without_churners(reply: Reply) -> Reply:
+    """The answer to ``join`` without the one sum over labels that is in it."""
+    if FACTS not in reply.arrays:
+        return reply
+    facts = json.loads(np.asarray(reply.arrays[FACTS], dtype=np.uint8).tobytes())
+    content = json.dumps({**facts, "num_churned": None}).encode()
+    return replace(reply, arrays={**reply.arrays, FACTS: np.frombuffer(content, dtype=np.uint8)})
+
+
 class Membership:
     """A client's side of joining: its facts, and whether a request still means this client.
 

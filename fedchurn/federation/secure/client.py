@@ -14,6 +14,7 @@ import hashlib
 import numpy as np
 
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
+from fedchurn.federation.joining.facts import without_churners
 from fedchurn.federation.secure.client_checks import ClientChecks
 from fedchurn.federation.secure.client_setup import ClientMemory, ClientSetup, Store
 from fedchurn.federation.secure.fixed_point import to_words
@@ -58,7 +59,7 @@ from fedchurn.federation.secure.pair_masks import (
 )
 from fedchurn.federation.secure.ring import Words, add_words
 from fedchurn.federation.secure.shares import SHARE_BYTES, split_secret
-from fedchurn.federation.secure.summable import PLAIN, WIDE, check_summable, plain_reply, sums_of
+from fedchurn.federation.secure.summable import PLAIN, WIDE, check_summable, sums_of
 from fedchurn.settings_secure import SecureSettings
 
 
@@ -102,7 +103,7 @@ class SecureHandler:
             FederationError: a plain question, or a message that the protocol does not allow.
         """
         if request.task in PLAIN:
-            return plain_reply(self._handler.handle(request))
+            return without_churners(self._handler.handle(request))
         if request.task not in STEPS:
             raise self._checks.refusal(
                 f"{request.task!r} was asked in the clear, but this client sends masked sums only",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-
-import numpy as np
 
 from fedchurn.encoding.statistics import arrays_without_ranges
 from fedchurn.errors import FederationError
 from fedchurn.federation.exchange import Arrays, Reply, Request
-from fedchurn.federation.joining.facts import FACTS
 
 SUMMABLE = (
     "compare",
@@ -57,15 +53,6 @@ def check_request(request: Request) -> None:
             where="federation.secure",
             next_step="train with RoundPolicy(summed=True)",
         )
-
-
-def plain_reply(reply: Reply) -> Reply:
-    """What a client tells of itself when it joins, without the one sum in it."""
-    if FACTS not in reply.arrays:
-        return reply
-    facts = json.loads(np.asarray(reply.arrays[FACTS], dtype=np.uint8).tobytes())
-    content = json.dumps({**facts, "num_churned": None}).encode()
-    return replace(reply, arrays={**reply.arrays, FACTS: np.frombuffer(content, dtype=np.uint8)})
 
 
 def sums_of(request: Request, reply: Reply) -> tuple[Arrays, Mapping[str, float]]:

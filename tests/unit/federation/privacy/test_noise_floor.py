@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from fedchurn.errors import PrivacyError
+from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.joining.facts import FACTS, JoinFacts
 from fedchurn.federation.privacy.noise_floor import NoiseFloor, with_noise_floor
 from fedchurn.privacy.policy import PrivacySettings
+from tests.unit.federation.clients import CONTRACT, table
 
 
 class Client:
@@ -47,6 +50,18 @@ def test_an_update_of_any_length_is_refused() -> None:
 def test_sums_without_noise_are_refused(task: str) -> None:
     with pytest.raises(PrivacyError, match=f"asked for {task}"):
         GUARDED.handle(Request(task, 0))
+
+
+def test_churners_are_not_told_at_joining() -> None:
+    """A sum over labels without noise."""
+    session = ClientSession(table("north", 200, 1), CONTRACT)
+    guarded, asked = NoiseFloor("north", session, 2.0), Request("join", 0, {}, {"min_cell_rows": 1})
+    told, kept = (
+        JoinFacts.model_validate_json(bytes(one.handle(asked).arrays[FACTS]))
+        for one in (session, guarded)
+    )
+    assert told.num_churned
+    assert kept == told.model_copy(update={"num_churned": None})
 
 
 def test_without_a_floor_the_client_is_left_alone() -> None:
