@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -29,6 +30,8 @@ from fedchurn.loop.trained_run import ClientSums, TrainedRun, write_run
 from fedchurn.loop.validate import client_files
 from fedchurn.release.scorer import Scorer
 from fedchurn.settings import FederationSettings, Settings
+
+logger = logging.getLogger(__name__)
 
 OnRound = Callable[[RoundRecord, int], None]
 
@@ -83,13 +86,23 @@ def federate_stage(
         return {**_facts(run), **(facts or {})}
 
     result = run_stage(settings.home, "federate", key, work)
-    shutil.rmtree(kept, ignore_errors=True)
+    forget_progress(settings.home, key)
     return result
 
 
 def progress_folder(home: Path, key: str) -> Path:
     """Where an unfinished training keeps what it needs to go on."""
     return home.resolve() / "training" / key
+
+
+def forget_progress(home: Path, key: str) -> None:
+    """Remove what a finished training kept to go on, a private one's noise key among it."""
+    folder = progress_folder(home, key)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        logger.warning(
+            "%s cannot be removed, and who has a noise key takes the noise away: remove it", folder
+        )
 
 
 def federate_key(settings: Settings, contract: Contract, validated: dict[str, Any]) -> str:

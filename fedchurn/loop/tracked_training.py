@@ -11,7 +11,13 @@ from typing import Any
 from fedchurn.contract.schema import Contract
 from fedchurn.federation.training.rounds import MANY_CLIENTS
 from fedchurn.federation.training.state import RoundRecord
-from fedchurn.loop.federate import OnRound, federate_key, federate_stage, progress_folder
+from fedchurn.loop.federate import (
+    OnRound,
+    federate_key,
+    federate_stage,
+    forget_progress,
+    progress_folder,
+)
 from fedchurn.loop.provenance import git_commit, library_versions, now
 from fedchurn.loop.stage import StageResult, finished_stage, forget_stage
 from fedchurn.registry.mlflow_tracking import (
@@ -61,6 +67,7 @@ def federate_tracked(
     done = finished_stage(settings.home, "federate", key)
     if done is not None:
         if run_exists(uri, str(done["mlflow_run_id"])):
+            forget_progress(settings.home, key)  # killed before it could be removed
             return done
         forget_stage(settings.home, "federate", key)  # its run is gone from MLflow
     begun = begun_run(settings, key)
