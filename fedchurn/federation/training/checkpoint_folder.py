@@ -39,14 +39,15 @@ class CheckpointFolder:
         number = int(earlier[0].name.partition("-")[0]) + 1 if earlier else 1
         path = self._folder / f"{number:08d}-{_digest(content)}.npz"
         temporary = self._folder / f"{path.name}.{os.getpid()}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            _write_durably(temporary, content)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # a full disk needs the room
+            raise
         sync_folder(self._folder)
-        for old in earlier[NUM_KEPT - 1 :]:
+        killed = [left for left in self._folder.glob("*.tmp") if not _is_being_written(left)]
+        for old in (*earlier[NUM_KEPT - 1 :], *killed):
             old.unlink(missing_ok=True)
 
     def newest(self) -> Progress | None:
@@ -65,6 +66,26 @@ class CheckpointFolder:
     def _files(self) -> list[Path]:
         """Newest first."""
         return sorted(self._folder.glob("*.npz"), reverse=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_being_written(temporary: Path) -> bool:
+    """Whether the process in the file's name is there, and is not this one."""
+    pid = int(temporary.name.split(".")[-2])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return pid != os.getpid()
 
 
 def _digest(content: bytes) -> str:

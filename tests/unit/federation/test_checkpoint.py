@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -78,7 +79,9 @@ def outcome(model: TrainedModel) -> tuple[object, ...]:
     return weights, model.best_round_num, records, model.encoder
 
 
-@pytest.mark.parametrize("recipe", [NEWTON, LOCAL_AFTER_NEWTON, SCAFFOLD], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [NEWTON, LOCAL_AFTER_NEWTON, SCAFFOLD], ids=lambda recipe: recipe.name
+)
 def test_killed_after_any_checkpoint_it_ends_as_if_nothing_had_happened(recipe: Recipe) -> None:
     undisturbed = outcome(trained(recipe))
     num_killed = 0
@@ -171,6 +174,40 @@ def test_old_checkpoints_are_removed_and_only_the_owner_reads_them(tmp_path: Pat
     assert len(files) == checkpoint_folder.NUM_KEPT
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    kept = CheckpointFolder(tmp_path)
+    kept.keep(Progress({}, {"a": "first"}))
+
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
+        with pytest.raises(OSError, match="No space left"):
+            kept.keep(Progress({}, {"a": "second"}))
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+    newest = kept.newest()
+    assert newest is not None
+    assert newest.absences == {"a": "first"}
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    left = tmp_path / f"00000001-abc.npz.{child}.tmp"
+    written = tmp_path / f"00000001-abc.npz.{os.getppid()}.tmp"
+    for path in (left, written):
+        path.write_bytes(b"half")
+    CheckpointFolder(tmp_path).keep(Progress({}, {}))
+    assert not left.exists()
+    assert written.exists()
 
 
 def test_a_checkpoint_of_another_format_starts_anew(
