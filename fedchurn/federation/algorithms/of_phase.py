@@ -132,6 +132,7 @@ def _hyper(phase: LocalPhase, summed: bool) -> dict[str, float]:
     hyper = {name: float(value) for name, value in given.items() if value is not None}
     strategy = strategy_named(phase.strategy, hyper)
     _check_proximal(phase)
+    _check_used(phase)
     if phase.strategy == "scaffold":
         _check_scaffold(phase, summed)
     if strategy.robust and summed:
@@ -159,6 +160,27 @@ def _check_proximal(phase: LocalPhase) -> None:
             where="training.phases",
             next_step="choose fedprox",
         )
+
+
+def _check_used(phase: LocalPhase) -> None:
+    """A setting that would do nothing is a mistake of whoever gave it."""
+    if phase.keep == "last" and phase.patience_rounds is not None:
+        raise SettingsError(
+            f"patience_rounds {phase.patience_rounds} waits for a better round, and keep: last"
+            " keeps the last one whatever it is",
+            where="training.phases",
+            next_step="set keep to best, or patience_rounds to null",
+        )
+    if phase.keep_fraction != _KEEP_FRACTION and phase.compression != "top_k":
+        raise SettingsError(
+            f"keep_fraction {phase.keep_fraction:g} does nothing with compression"
+            f" {phase.compression}",
+            where="training.phases",
+            next_step="set compression to top_k, or leave keep_fraction away",
+        )
+
+
+_KEEP_FRACTION = LocalPhase.model_fields["keep_fraction"].default
 
 
 def _check_scaffold(phase: LocalPhase, summed: bool) -> None:

@@ -305,7 +305,8 @@ def _concluded(
         seconds={**record.seconds, "evaluate": clock() - begun},
     )
     best = found if is_best else best
-    stale = 0 if is_best else state.stale_rounds + comparable
+    # Rounds that nobody evaluated found nothing better either.
+    stale = 0 if is_best else state.stale_rounds + comparable * stop.evaluate_every
     rows = {**claimed, **state.rows}
     return replace(state, best=best, stale_rounds=stale, rows=rows), finished
 

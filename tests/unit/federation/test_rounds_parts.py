@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedchurn.errors import SettingsError
+from fedchurn.federation.algorithms.of_phase import check_recipe
 from fedchurn.federation.client.newton_sums import newton_sums, without_rare_inputs
 from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
@@ -93,3 +96,42 @@ def test_a_reply_of_the_test_rows_is_refused_in_training() -> None:
     request = Request("newton", 1, config={"encoder": "{}", "split": "test", "min_cell_rows": 5})
     (reply,) = exchange.ask(replace(request, arrays={"newton.weights": np.zeros((1, 2))}))
     assert "'test' rows is refused" in reply.error
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"keep": "last", "patience_rounds": 2}, "patience_rounds 2 waits for a better round"),
+        ({"keep_fraction": 0.5}, "keep_fraction 0.5 does nothing with compression none"),
+        ({"keep_fraction": 0.5, "compression": "fp16"}, "does nothing with compression fp16"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(setting: dict[str, object], told: str) -> None:
+    phase = {"strategy": "fedavg", **setting}
+    with pytest.raises(SettingsError, match=told):
+        check_recipe(Recipe.model_validate({"name": "n", "phases": [phase]}))
+
+
+def test_patience_counts_rounds_not_evaluations() -> None:
+    class Still(ClientSession):
+        def handle(self, request: Request) -> Reply:
+            if request.task != "local_epochs":
+                return super().handle(request)
+            size = sum(array.size for array in request.arrays.values())
+            numbers = {"num_rows": 60.0, "loss_sum": 1.0, "num_right": 1.0}
+            return Reply("a", {"update": np.zeros(size, np.float32)}, numbers)
+
+    phase = {
+        "strategy": "fedavg",
+        "num_rounds": 40,
+        "hidden": [{"units": 2}],
+        "evaluate_every": 5,
+        "patience_rounds": 10,
+    }
+    rows = table("a", 100, 1)
+    rows = replace(rows, split=np.repeat([0, 1, 2], [60, 20, 20]).astype(np.int8))
+    exchange = DirectExchange({"a": Still(rows, CONTRACT)})
+    recipe = Recipe.model_validate({"name": "n", "phases": [phase]})
+    model = train_federated(exchange, CONTRACT, recipe, RoundPolicy(), min_cell_rows=1)
+    assert model.records[-1].round_num == 10
+    assert [r.round_num for r in model.records if r.validation] == [0, 5, 10]
