@@ -97,7 +97,10 @@ def _read(reply: Reply) -> tuple[JoinFacts | None, str]:
     """The facts of a reply, or why there are none."""
     if reply.error:
         return None, f"did not join: {reply.error}"
-    content = np.asarray(reply.arrays.get(FACTS, ()), dtype=np.uint8).tobytes()
+    sent = np.asarray(reply.arrays.get(FACTS, np.empty(0, dtype=np.uint8)))
+    if sent.dtype != np.uint8:
+        return None, f"did not join: unusable answer of {sent.dtype} instead of bytes"
+    content = sent.tobytes()
     if not 0 < len(content) <= MAX_FACTS_BYTES:
         return None, f"did not join: unusable answer of {len(content)} bytes"
     try:

@@ -320,3 +320,14 @@ class TestDifferences:
 def test_facts_survive_the_trip() -> None:
     facts = join(session(A)).clients["a"]
     assert JoinFacts.model_validate_json(facts.model_dump_json()) == facts
+
+
+@pytest.mark.parametrize(
+    "sent", [np.array(["x"]), np.array([np.nan]), np.array([1 + 2j]), np.array([300])]
+)
+def test_an_answer_of_anything_but_bytes_is_that_clients_own_failure(sent: np.ndarray) -> None:
+    odd = Altered(session(B), lambda _q, reply: replace(reply, arrays={FACTS: sent}))
+    exchange = DirectExchange({"a": session(A), "b": odd})
+    joined = join_clients(exchange, CONTRACT, HALF, split=SPLIT)
+    assert list(joined.clients) == ["a"]
+    assert joined.refused["b"].startswith("did not join: unusable answer of ")
