@@ -15,8 +15,8 @@ import numpy as np
 
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
 from fedchurn.federation.joining.facts import without_churners
-from fedchurn.federation.secure.client_checks import ClientChecks
-from fedchurn.federation.secure.client_setup import ClientMemory, ClientSetup, Store
+from fedchurn.federation.secure.client_checks import ClientChecks, known_by
+from fedchurn.federation.secure.client_setup import NOTHING, ClientMemory, ClientSetup, Store
 from fedchurn.federation.secure.fixed_point import to_words
 from fedchurn.federation.secure.masks import (
     PUBLIC_BYTES,
@@ -178,7 +178,7 @@ class SecureHandler:
         self._memory.keep(setup_id, setup)  # used, whatever happens next
         arrays, numbers = sums_of(inner, self._handler.handle(inner))
         layout, words = to_words(arrays, numbers, setup.num_asked, wide=inner.task in WIDE)
-        answer = hashlib.sha256(words.tobytes()).hexdigest()
+        answer = hashlib.sha256(words.tobytes()).hexdigest() if words.any() else NOTHING
         self._checks.same_words(setup, question, answer)
         setup.answers[question] = answer
         self._memory.keep(setup_id, setup)
@@ -227,7 +227,8 @@ class SecureHandler:
         self._checks.survivors(setup, str(number), survivors, self._memory)
         setup.unmasked[str(number)] = list(survivors)
         self._memory.keep(setup_id, setup)
-        self._memory.keep_answer(setup.asked[str(number)], names_digest(survivors))
+        for known in known_by(setup, str(number)):
+            self._memory.keep_answer(known, names_digest(survivors))
         absent = [name for name in setup.sharers if name not in survivors]
         seeds = [bytes.fromhex(setup.shares[name][number][0]) for name in survivors]
         masks = [bytes.fromhex(setup.shares[name][number][1]) for name in absent]

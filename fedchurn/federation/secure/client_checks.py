@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from fedchurn.errors import FederationError
-from fedchurn.federation.secure.client_setup import ClientMemory, ClientSetup
+from fedchurn.federation.secure.client_setup import NOTHING, ClientMemory, ClientSetup
 from fedchurn.federation.secure.masks import public_key
 from fedchurn.federation.secure.messages import names_digest
 from fedchurn.settings_secure import SecureSettings
@@ -15,6 +15,12 @@ UNKNOWN_SETUP = "this setup is not known here"
 
 _DISTRUST = "do not trust this server"
 _ANEW = "begin a new setup"
+
+
+def known_by(setup: ClientSetup, question: str) -> tuple[str, ...]:
+    """What a question is known again by: itself, and the answer, however it is asked for."""
+    answer = setup.answers.get(question, NOTHING)
+    return tuple(known for known in (setup.asked[question], answer) if known != NOTHING)
 
 
 class ClientChecks:
@@ -106,8 +112,8 @@ class ClientChecks:
         if not set(survivors) <= set(setup.sharers):
             raise self.refusal("strangers are said to survive", _DISTRUST)
         self._behind_sum(setup, survivors)
-        known = memory.survivors_of(setup.asked[question])
-        if known is not None and known != names_digest(survivors):
+        before_too = {memory.survivors_of(known) for known in known_by(setup, question)}
+        if before_too - {None, names_digest(survivors)}:
             raise self.refusal(
                 "the same question was answered by other clients together before: the two sums"
                 " could be subtracted",

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 _KEY = "setup:"
 _MOST_SETUPS = 4
 _ANSWERED = "answered"
-_MOST_ANSWERED = 256
+_MOST_ANSWERED = 512  # two per question
+NOTHING = "nothing"  # instead of a digest: an answer of zeros alone, in which no row is seen
 
 Store = MutableMapping[str, str]
 
@@ -34,7 +35,7 @@ class ClientSetup:
         sharers: clients whose shares arrived; fixed by the first question.
         shares: by client, per question its shares of the seed and of the mask secret.
         asked: questions answered so far: the digest of what was asked.
-        answers: by question, the digest of its own answer.
+        answers: by question, the digest of its own answer, or ``NOTHING``.
         unmasked: by question, the survivors whose sum was unmasked.
     """
 
@@ -77,12 +78,12 @@ class ClientMemory:
             del self._store[key]
 
     def survivors_of(self, question: str) -> str | None:
-        """The digest of whose sum answered a question before."""
+        """The digest of whose sum answered a question, or held an answer, before."""
         found = self._answers().get(question)
         return None if found is None else str(found)
 
     def keep_answer(self, question: str, survivors: str) -> None:
-        """Remember whose sum answers a question."""
+        """Remember whose sum answers a question, or holds an answer."""
         answers = {**self._answers(), question: survivors}
         kept = dict(list(answers.items())[-_MOST_ANSWERED:])
         self._store[_ANSWERED] = json.dumps(kept)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fedchurn.errors import QuorumError
 from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request
@@ -32,6 +33,7 @@ NUM_ATTEMPTS = 3
 STEP_SECONDS = 120.0  # the protocol's own messages hold no training
 
 _MOST_SETUPS = 4
+_MOST_EVALUATIONS = 64
 
 
 class SecureExchange:
@@ -57,6 +59,7 @@ class SecureExchange:
         self._num_questions = num_questions
         self._clock = clock
         self._setups: dict[tuple[str, ...], ServerSetup] = {}
+        self._evaluations: dict[tuple[str, ...], tuple[Reply, ...]] = {}
         self.last_cost = SecureCost()
 
     def clients(self) -> tuple[str, ...]:
@@ -71,6 +74,9 @@ class SecureExchange:
     ) -> tuple[Reply, ...]:
         """The sum as a reply of ``TOGETHER``, and one with ``error`` per client that is not in it.
 
+        A model that was evaluated before is not evaluated again: with other clients there, both
+        sums could be subtracted, and clients refuse it.
+
         Raises:
             FederationError: the answers are no sums.
             QuorumError: fewer clients than the threshold got to the end.
@@ -78,6 +84,19 @@ class SecureExchange:
         asked = self.clients() if clients is None else tuple(sorted(set(clients)))
         check_request(request)
         self.last_cost = SecureCost()
+        known = (common_digest(replace(request, round_num=0)), *asked)
+        if known not in self._evaluations:
+            replies = self._asked(request, asked, timeout_seconds)
+            if request.task != "evaluate":
+                return replies
+            self._evaluations[known] = replies
+            for oldest in list(self._evaluations)[:-_MOST_EVALUATIONS]:
+                del self._evaluations[oldest]
+        return self._evaluations[known]
+
+    def _asked(
+        self, request: Request, asked: tuple[str, ...], timeout_seconds: float
+    ) -> tuple[Reply, ...]:
         for attempt in range(NUM_ATTEMPTS):
             question = _Question(self, request, asked, timeout_seconds)
             try:

@@ -217,6 +217,26 @@ def test_the_same_question_to_other_clients_is_not_unmasked() -> None:
     assert second.unmask("a", "abcde").client == "a"
 
 
+def test_the_same_answer_to_other_clients_is_not_unmasked_however_it_is_asked_for() -> None:
+    """Another round number, or a setting that nobody reads, asks for the same again."""
+    clients = five()
+    Server(clients, "first").shared().summed().unmask("a", "abcde")
+    for setup_id, question in (
+        ("second", replace(QUESTION, round_num=7)),
+        ("third", replace(QUESTION, config={**QUESTION.config, "salt": 1})),
+    ):
+        server = Server(clients, setup_id).shared().summed(question)
+        with pytest.raises(FederationError, match="the two sums could be subtracted"):
+            server.unmask("a", "abcd")
+
+
+def test_zeros_are_the_same_answer_to_many_questions_and_hide_nothing() -> None:
+    clients = secured({c: Holder(c, [0.0], count=0) for c in "abcde"})
+    Server(clients, "first").shared().summed().unmask("a", "abcde")
+    second = Server(clients, "second").shared().summed(OTHER)
+    assert second.unmask("a", "abcd").client == "a"
+
+
 def test_a_client_that_forgot_a_setup_says_so() -> None:
     server = Server(five()).advertised()
     server.clients = five()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ def check_sum(total: Reply, clients: Mapping[str, Holder], members: tuple[str, .
     count = sum(clients[name].count for name in members)
     assert total.arrays["counts"].tolist() == [count, -count]
     assert total.numbers == {"num_rows": count}
+
+
+def move_on(clients: Mapping[str, Holder]) -> None:
+    """Other answers, as the next round's are."""
+    for one in clients.values():
+        one.vector = one.vector + 1
 
 
 @given(
@@ -90,6 +97,7 @@ def test_a_client_that_is_back_takes_part_in_the_next_question() -> None:
     exchange, _ = together(clients, lambda task, client: task == SUM and client in away)
     check_sum(summed(exchange.ask(QUESTION)), clients, ("a", "b", "c"))
     away.clear()
+    move_on(clients)
     again = Request("newton", 2, QUESTION.arrays, QUESTION.config)
     check_sum(summed(exchange.ask(again)), clients, ("a", "b", "c", "d"))
 
@@ -143,6 +151,7 @@ def test_two_cohorts_have_keys_of_their_own() -> None:
     clients = holders(5)
     exchange, _ = together(clients)
     check_sum(summed(exchange.ask(QUESTION, ["a", "b", "c"])), clients, ("a", "b", "c"))
+    move_on(clients)
     other = Request("newton", 2, config={})
     check_sum(summed(exchange.ask(other, ["c", "d", "e"])), clients, ("c", "d", "e"))
 
@@ -179,3 +188,18 @@ def test_the_cost_counts_every_message() -> None:
     asked = sum(q.num_bytes_for("b") for q, r in tapped.replies if r.client == "b")
     assert (cost.bytes_up["b"], cost.bytes_down["b"]) == (sent, asked)
     assert set(cost.seconds) == {KEYS, SHARES, SUM, UNMASK}
+
+
+def test_a_model_is_evaluated_once_whoever_is_there_the_second_time() -> None:
+    """Both sums together would show the scores of the client that is gone."""
+    gone: set[str] = set()
+    exchange, tapped = together(holders(5), lambda _task, client: client in gone)
+    asked = replace(QUESTION, task="evaluate")
+    (first,) = exchange.ask(asked)
+    gone.add("e")
+    num_messages = len(tapped.replies)
+    assert exchange.ask(replace(asked, round_num=9)) == (first,)
+    assert len(tapped.replies) == num_messages
+    other = replace(asked, arrays={"newton.weights": np.ones((1, 2))})
+    with pytest.raises(FederationError, match="could be subtracted"):
+        exchange.ask(other)  # these clients answer every question alike
