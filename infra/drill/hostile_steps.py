@@ -37,7 +37,7 @@ def hostile_clients(drill: Drill) -> None:
     with timeline.step("poisoned client: huge update", 5) as step:
         _check_left_out(step, huge, honest, "quarantined", "is possible")
     with timeline.step("poisoned client: gradient turned round", 5) as step:
-        _check_left_out(step, sign, honest, "quarantined", "newton.gradient")
+        _check_left_out(step, sign, honest, "quarantined", "newton.")
     with timeline.step("poisoned client: labels turned round", 5) as step:
         _check_left_out(step, labels, honest, "quarantined", "labels turned round")
     with timeline.step("dropped client, quorum 60 %", 5) as step:
