@@ -56,6 +56,11 @@ class FedchurnError(Exception):
         advice = f"\n  next: {self.next_step}" if self.next_step else ""
         return f"{place}{self.what}{advice}"
 
+    def in_a_line(self) -> str:
+        """Place, what happened and next step, to stand inside another sentence."""
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what}" + (f" (next: {self.next_step})" if self.next_step else "")
+
     def to_dict(self) -> dict[str, object]:
         """The error as one JSON-ready object, for ``--json`` output."""
         return {

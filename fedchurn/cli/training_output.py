@@ -19,6 +19,7 @@ from fedchurn.settings import Settings
 
 OnRound = Callable[[RoundRecord, int], None]
 BAR_WIDTH = 30
+NUM_NAMED = 3  # missing clients in the line of a round
 MIN_FREE_BYTES = 64 * 2**20  # a run on the sample, with the embedded stores, writes about 20 MiB
 
 
@@ -147,7 +148,15 @@ def _round_text(record: RoundRecord, total: int) -> str:
         shown = {"loss while training": record.train.get("loss")}
     figures = "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
     clients = f"{len(record.participants)} clients" if record.round_num else "start"
-    return f"round {record.round_num}/{total}  {record.strategy}  {clients}  {figures}"
+    without = _without(record)
+    return f"round {record.round_num}/{total}  {record.strategy}  {clients}  {figures}{without}"
+
+
+def _without(record: RoundRecord) -> str:
+    """Who is missing, by name as far as a line goes; the report has the reasons."""
+    missing = sorted({*record.absences, *record.quarantined, *record.excluded})
+    more = f" and {len(missing) - NUM_NAMED} more" if len(missing) > NUM_NAMED else ""
+    return f"  without {', '.join(missing[:NUM_NAMED])}{more}" if missing else ""
 
 
 def tell_outcome(outcome: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from fedchurn.errors import FedchurnError
 from fedchurn.federation.exchange import NOT_CONNECTED, ClientHandler, Reply, Request
 
 
@@ -60,7 +61,9 @@ def answer(client: str, handler: ClientHandler, request: Request) -> Reply:
     """The handler's reply; whatever it raises becomes a reply with ``error``."""
     try:
         reply = handler.handle(request)
-    except Exception as error:  # the round goes on without this client
+    except FedchurnError as error:  # the round goes on without this client
+        return Reply(client, error=error.in_a_line())
+    except Exception as error:
         return Reply(client, error=f"{type(error).__name__}: {error}")
     if reply.client != client:
         return Reply(client, error=f"answered in the name of {reply.client!r}")

@@ -16,6 +16,7 @@ from fedchurn.federation.superlink.channel import LinkAway
 from fedchurn.federation.superlink.control import Control
 from fedchurn.federation.superlink.keys import client_key
 from fedchurn.federation.superlink.link import LinkPlace, admit_keys, await_link, link_command
+from fedchurn.federation.superlink.ports import check_can_listen
 from fedchurn.loop.tied_children import TiedChild
 
 WATCH_SECONDS = 2.0
@@ -51,10 +52,13 @@ def link_up(place: LinkPlace, home: Path, tell: Callable[[str], None]) -> Iterat
         tell: takes lines for whoever watches.
 
     Raises:
-        SettingsError: key files are missing.
-        FederationError: it does not start.
+        SettingsError: key files are missing, or an address is wrong.
+        FederationError: a port is taken, or it does not start.
     """
     command = link_command(place)
+    check_can_listen(
+        {"--fleet": place.fleet, "--control": place.control, "--serverappio": place.serverappio}
+    )
     place.state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / FOLDER / "link.log"
     child = TiedChild("link", command, log, federation_environment(home))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.errors import DataError, FederationError, PromotionRefused
+from fedchurn.errors import DataError, FederationError, PromotionRefused, QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.possible_sums import impossibility
 from fedchurn.evaluation.sums import ScoreSums, add_sums
@@ -121,9 +121,9 @@ def judge(
     objections = list(_objections(validated, challenger, champion))
     if champion is None or champion_version is None:
         return _with_objections(decide(mine, None, None, settings.promotion), objections)
-    comparison, sums, why_not = _compared(settings, contract, validated, challenger, champion)
-    if why_not:
-        objections.append(Objection("rows", why_not, BY_HAND))
+    comparison, sums, missed = _compared(settings, contract, validated, challenger, champion)
+    if missed:
+        objections.append(missed)
     theirs = _evidence(
         champion,
         champion_version,
@@ -142,6 +142,10 @@ class Objection:
 
 
 BY_HAND = "look at both models, then promote by hand: fedchurn promote VERSION --note WHY"
+COME_BACK = (
+    "mend the named clients or bring them back, then give the same command again: finished stages "
+    "are kept, only the comparison is made anew"
+)
 
 
 def _objections(
@@ -217,7 +221,7 @@ def _compared(
     validated: dict[str, Any],
     challenger: Release,
     champion: Release,
-) -> tuple[PairedComparison | None, ScoreSums | None, str]:
+) -> tuple[PairedComparison | None, ScoreSums | None, Objection | None]:
     """Both models on all clients' test rows; else why that could not be done."""
     request = _request(challenger, champion)
     # A client that is absent here could be the one that is left worse.
@@ -230,8 +234,15 @@ def _compared(
     try:
         comparison, sums = on_clients(settings, contract, files, joined, drive)
     except FederationError as error:  # for example columns that the champion wants and rows lack
-        return None, None, f"The champion could not be scored on these rows: {error.what}."
-    return comparison, sums, ""
+        return None, None, not_scored(error)
+    return comparison, sums, None
+
+
+def not_scored(error: FederationError) -> Objection:
+    """The champion was not scored by all clients: why, and what to do."""
+    sentence = f"The champion could not be scored on these rows: {error.what}."
+    is_absence = isinstance(error, QuorumError)
+    return Objection("rows", sentence, f"{COME_BACK}; or {BY_HAND}" if is_absence else BY_HAND)
 
 
 def combined(replies: Sequence[Reply], policy: RoundPolicy) -> tuple[PairedComparison, ScoreSums]:

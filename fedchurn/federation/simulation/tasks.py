@@ -131,7 +131,7 @@ def _without_rows(spec: ModelSpec, client: str) -> Reply:
         nothing = np.empty((0, spec.inputs), dtype=np.float32)
         check_rows(spec, nothing, np.empty(0, dtype=np.int8), client)
     except FederationError as error:
-        return Reply(client, error=f"{type(error).__name__}: {error}")
+        return Reply(client, error=error.in_a_line())
     raise AssertionError("a client without rows can be trained")
 
 

@@ -94,7 +94,8 @@ class Control:
                     raise FederationError(
                         f"no link answers within {seconds:g} s",
                         where=self._address,
-                        next_step="start it: `fedchurn federate up`; or see its log",
+                        next_step="start it: `fedchurn federate up`; see its log; or correct "
+                        "federation.superlink.control_address",
                     ) from error
             time.sleep(POLL_SECONDS)
 

@@ -98,6 +98,7 @@ def run_on_superlink(
     completed = False
     try:
         with refusals_told(settings):
+            control.await_answer(settings.connect_timeout_seconds)
             exchange = LinkExchange(
                 link,
                 num_clients=_num_awaited(settings, len(names), quorum_fraction),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ REFIT = RoundRecord(4, "newton refit", ("a", "b"), train={"loss": 0.25})
         (START, "round 0/4  newton  start  loss 0.6931  auc 0.5000"),
         (THIRD, "round 3/4  newton  2 clients  loss 0.3000  auc 0.9100"),
         (REFIT, "round 4/4  newton refit  2 clients  loss while training 0.2500"),
+        (
+            replace(REFIT, absences={"d": "not connected"}, quarantined={"c": "weights: NaN"}),
+            "round 4/4  newton refit  2 clients  loss while training 0.2500  without c, d",
+        ),
+        (
+            replace(REFIT, absences=dict.fromkeys("gfedc", "not connected")),
+            "round 4/4  newton refit  2 clients  loss while training 0.2500"
+            "  without c, d, e and 2 more",
+        ),
     ],
 )
 def test_a_round_is_one_line_of_a_log(

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedchurn.errors import QuorumError
+from fedchurn.errors import FederationError, QuorumError
 from fedchurn.evaluation.sums import score_sums
 from fedchurn.federation.exchange import Reply
 from fedchurn.federation.model_messages import prefixed
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.loop.promote import combined
+from fedchurn.loop.promote import COME_BACK, combined, not_scored
 from fedchurn.registry.comparison import client_comparison
 
 SOME = RoundPolicy(quorum_fraction=0.6)
@@ -78,3 +78,10 @@ def test_a_client_of_one_class_is_not_taken_for_a_liar() -> None:
     arrays = prefixed(score_sums(target, scores).to_arrays(), 1)
     one_class = Reply("c", arrays, {**told.to_numbers(), "num_rows": 9})
     assert combined([*HONEST, one_class], RoundPolicy())[1].num_rows == 129
+
+
+def test_an_absent_client_can_come_back_for_the_comparison() -> None:
+    absent = not_scored(QuorumError("2 of 3 clients gave a usable answer, 3 are needed (b: away)"))
+    assert "(b: away)" in absent.sentence
+    assert absent.next_step.startswith(COME_BACK)
+    assert COME_BACK not in not_scored(FederationError("no column Tenure")).next_step
