@@ -5,7 +5,7 @@ from __future__ import annotations
 from fedchurn.errors import PrivacyError
 from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.joining.facts import without_churners
+from fedchurn.federation.joining.facts import without_sums
 from fedchurn.privacy.policy import PrivacySettings
 
 # What a local private training and its promotion ask; sums of rows are not among it.
@@ -37,7 +37,7 @@ class NoiseFloor:
         if request.task == "local_epochs":
             self._check(UpdateRules.from_json(str(request.config["update"])))
         reply = self._handler.handle(request)
-        return without_churners(reply) if request.task == "join" else reply
+        return without_sums(reply) if request.task == "join" else reply
 
     def _check(self, rules: UpdateRules) -> None:
         if rules.clip_norm is None:

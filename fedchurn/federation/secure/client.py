@@ -14,7 +14,7 @@ import hashlib
 import numpy as np
 
 from fedchurn.federation.exchange import ClientHandler, Reply, Request
-from fedchurn.federation.joining.facts import without_churners
+from fedchurn.federation.joining.facts import without_sums
 from fedchurn.federation.secure.client_checks import ClientChecks, known_by
 from fedchurn.federation.secure.client_setup import NOTHING, ClientMemory, ClientSetup, Store
 from fedchurn.federation.secure.fixed_point import to_words
@@ -103,7 +103,7 @@ class SecureHandler:
             FederationError: a plain question, or a message that the protocol does not allow.
         """
         if request.task in PLAIN:
-            return without_churners(self._handler.handle(request))
+            return without_sums(self._handler.handle(request))
         if request.task not in STEPS:
             raise self._checks.refusal(
                 f"{request.task!r} was asked in the clear, but this client sends masked sums only",

@@ -9,7 +9,7 @@ from fedchurn.errors import PrivacyError
 from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.client.update import UpdateRules
 from fedchurn.federation.exchange import Reply, Request
-from fedchurn.federation.joining.facts import FACTS, JoinFacts
+from fedchurn.federation.joining.facts import FACTS, JoinFacts, Membership
 from fedchurn.federation.privacy.noise_floor import NoiseFloor, with_noise_floor
 from fedchurn.privacy.policy import PrivacySettings
 from tests.unit.federation.clients import CONTRACT, table
@@ -52,16 +52,22 @@ def test_sums_without_noise_are_refused(task: str) -> None:
         GUARDED.handle(Request(task, 0))
 
 
-def test_churners_are_not_told_at_joining() -> None:
-    """A sum over labels without noise."""
-    session = ClientSession(table("north", 200, 1), CONTRACT)
+def test_churners_are_not_told_at_joining_nor_figures_in_warnings() -> None:
+    """Sums over labels without noise."""
+    rows = table("north", 200, 1)
+    plain = Membership(rows, CONTRACT).facts(1).validation
+    warned = plain.model_copy(
+        update={"warnings": ("churn churn_rate: churn rate 0.310 is outside",)}
+    )
+    session = ClientSession(rows, CONTRACT, validation=warned)
     guarded, asked = NoiseFloor("north", session, 2.0), Request("join", 0, {}, {"min_cell_rows": 1})
     told, kept = (
         JoinFacts.model_validate_json(bytes(one.handle(asked).arrays[FACTS]))
         for one in (session, guarded)
     )
     assert told.num_churned
-    assert kept == told.model_copy(update={"num_churned": None})
+    hidden = warned.model_copy(update={"warnings": ("churn churn_rate",)})
+    assert kept == told.model_copy(update={"num_churned": None, "validation": hidden})
 
 
 def test_without_a_floor_the_client_is_left_alone() -> None:
