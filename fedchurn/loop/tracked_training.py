@@ -11,6 +11,7 @@ from typing import Any
 from fedchurn.contract.schema import Contract
 from fedchurn.federation.training.rounds import MANY_CLIENTS
 from fedchurn.federation.training.state import RoundRecord
+from fedchurn.loop.abandoned import RUN_FILE, remove_abandoned
 from fedchurn.loop.federate import (
     OnRound,
     federate_key,
@@ -70,7 +71,8 @@ def federate_tracked(
             forget_progress(settings.home, key)  # killed before it could be removed
             return done
         forget_stage(settings.home, "federate", key)  # its run is gone from MLflow
-    begun = begun_run(settings, key)
+    remove_abandoned(settings, keep=key)
+    begun, is_described = begun_run(settings, key)
     made = {"created_at": now(), "git_commit": git_commit(), "versions": library_versions()}
     tags = {
         "contract": contract.contract,
@@ -83,10 +85,11 @@ def federate_tracked(
     }
     name = f"{contract.contract}-{settings.recipe}"
     with tracked_run(uri, experiment(settings), name=name, tags=tags, run_id=begun) as run:
-        if begun is None:
+        if not is_described:
+            keep_begun_run(settings, key, run.run_id, is_described=False)
             run.log_params({**settings.published(), "sources": ", ".join(validated["sources"])})
             _log_data(run, validated)
-            keep_begun_run(settings, key, run.run_id)
+            keep_begun_run(settings, key, run.run_id, is_described=True)
         num_logged = run.last_step(_EVERY_ROUND) if begun else -1
         report = reporter()
 
@@ -101,24 +104,32 @@ def federate_tracked(
 
 
 _EVERY_ROUND = "seconds/total"
-_BEGUN = "mlflow_run.json"
 
 
-def begun_run(settings: Settings, key: str) -> str | None:
-    """The MLflow run of a training that was killed, if MLflow still has it."""
+def begun_run(settings: Settings, key: str) -> tuple[str | None, bool]:
+    """The MLflow run of a training that was killed, and whether params and data are in it.
+
+    None if it had none yet, or MLflow does not have it any more.
+    """
     try:
-        text = (progress_folder(settings.home, key) / _BEGUN).read_text(encoding="utf-8")
-        run_id = str(json.loads(text)["run_id"])
+        text = (progress_folder(settings.home, key) / RUN_FILE).read_text(encoding="utf-8")
+        kept = json.loads(text)
+        run_id = str(kept["run_id"])
     except (OSError, ValueError, KeyError):
-        return None
-    return run_id if run_exists(settings.tracking_uri, run_id) else None
+        return None, False
+    if not run_exists(settings.tracking_uri, run_id):
+        return None, False
+    return run_id, bool(kept.get("is_described", True))
 
 
-def keep_begun_run(settings: Settings, key: str, run_id: str) -> None:
+def keep_begun_run(settings: Settings, key: str, run_id: str, *, is_described: bool) -> None:
     """Write down which run a training has, for ``begun_run``."""
     folder = progress_folder(settings.home, key)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / _BEGUN).write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+    text = json.dumps({"run_id": run_id, "is_described": is_described})
+    temporary = folder / f"{RUN_FILE}.tmp"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / RUN_FILE)
 
 
 def _log_data(run: TrackedRun, validated: dict[str, Any]) -> None:
