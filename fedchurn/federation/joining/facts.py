@@ -20,6 +20,7 @@ from fedchurn.federation.exchange import Reply, Request
 
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 FACTS = "facts"  # array of a join reply: JSON as bytes, for replies carry no text
+MOST_ROWS = 2**53  # whole numbers up to there are exact in float64
 STAMP = "joined"  # array of any request: what the client was when it joined
 
 
@@ -30,7 +31,7 @@ class _Record(BaseModel):
 class Part(_Record):
     """Rows of one split: how many, and their sha256."""
 
-    num_rows: int = Field(ge=0)
+    num_rows: int = Field(ge=0, le=MOST_ROWS)
     digest: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -49,10 +50,10 @@ class ClientValidation(_Record):
     source: str = Field(max_length=1000)
     sha256: str = Field(max_length=64)
     is_sample: bool
-    rows_in: int = Field(ge=0)
-    rows_used: int = Field(ge=0)
-    rows_quarantined: int = Field(ge=0)
-    rows_dropped_duplicates: int = Field(ge=0)
+    rows_in: int = Field(ge=0, le=MOST_ROWS)
+    rows_used: int = Field(ge=0, le=MOST_ROWS)
+    rows_quarantined: int = Field(ge=0, le=MOST_ROWS)
+    rows_dropped_duplicates: int = Field(ge=0, le=MOST_ROWS)
     warnings: tuple[str, ...] = ()
     split: dict[str, float] = Field(default_factory=dict)
 
@@ -75,7 +76,7 @@ class JoinFacts(_Record):
     contract: dict[str, Any]
     validation: ClientValidation
     parts: dict[str, Part]
-    num_churned: int | None = Field(default=None, ge=0)
+    num_churned: int | None = Field(default=None, ge=0, le=MOST_ROWS)
     data_digest: str = Field(pattern="^[0-9a-f]{64}$")
     split_digest: str = Field(pattern="^[0-9a-f]{64}$")
 
@@ -97,7 +98,11 @@ class JoinFacts(_Record):
             return f"splits {', '.join(sorted(self.parts)) or 'none'}, not {', '.join(PARTS)}"
         if v.rows_used + v.rows_quarantined + v.rows_dropped_duplicates != v.rows_in:
             return f"{v.rows_in} rows in are not the sum of used, quarantined and dropped ones"
-        return f"{v.rows_used} rows used, but {rows} in splits" if rows != v.rows_used else ""
+        if rows != v.rows_used:
+            return f"{v.rows_used} rows used, but {rows} in splits"
+        return (
+            f"{self.num_churned} churned of {rows} rows" if (self.num_churned or 0) > rows else ""
+        )
 
 
 def _stamp(digest_of_contract: str, digest_of_split: str) -> str:

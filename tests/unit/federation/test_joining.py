@@ -162,6 +162,8 @@ class TestUnusableAnswers:
             (lambda f: f["parts"]["test"].update(num_rows=99), "40 rows used, but 1"),
             (lambda f: f["parts"]["test"].update(num_rows=-1), "greater than or equal to 0"),
             (lambda f: f["validation"].update(rows_in=1000), "1000 rows in are not the sum"),
+            (lambda f: f["parts"]["test"].update(num_rows=10**400), "less than or equal to"),
+            (lambda f: f.update(num_churned=41), "41 churned of 40 rows"),
             (lambda f: f.update(split_digest="x"), "split_digest: String should match"),
         ],
     )
