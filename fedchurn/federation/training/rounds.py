@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fedchurn.errors import FederationError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithms.algorithm import Algorithm
@@ -91,6 +92,10 @@ def play_rounds(
 
     Returns:
         The last state, whose ``best`` is the model to keep.
+
+    Raises:
+        QuorumError: too few usable answers.
+        FederationError: validation rows do not define the metric.
     """
     if state is None:
         state, record = evaluate_start(algorithm, exchange, policy, stop, clock=clock)
@@ -275,6 +280,8 @@ def _concluded(
     each = asked.on("validation", state.candidates)
     claimed = {client: one.num_rows for client, one in each.sums[0].items()}
     losses = [_loss(add_sums(by_client.values()), stop.metric) for by_client in each.sums]
+    if not stop.keep_last:
+        _check_defined(losses, each.sums[0], stop.metric)
     near = _near(losses, stop.average_within)
     weights = mean_weights([state.candidates[number] for number in near])
     mean = each if len(near) == 1 else asked.on("validation", (weights,))
@@ -375,6 +382,21 @@ class _Evaluation:
 def _loss(sums: ScoreSums, metric: str) -> float:
     value = float(getattr(metrics(sums), metric))
     return -value if metric == "roc_auc" else value
+
+
+def _check_defined(
+    losses: Sequence[float], by_client: Mapping[str, ScoreSums], metric: str
+) -> None:
+    """Raise ``FederationError`` for NaN: no round would ever be better than the untrained model."""
+    if not np.isnan(losses).any():
+        return
+    sums = add_sums(by_client.values())
+    raise FederationError(
+        f"{metric} of {sums.num_rows} validation rows, {sums.num_positive} of them with churn,"
+        " is not defined, so no round can be chosen by it",
+        where="training.phases, metric",
+        next_step="choose metric log_loss, or more evaluation_clients or validation rows",
+    )
 
 
 def _metric_numbers(sums: ScoreSums) -> dict[str, float]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedchurn.errors import QuorumError
+from fedchurn.data.client_table import VALIDATION
+from fedchurn.errors import FederationError, QuorumError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import add_sums
 from fedchurn.federation.algorithms.newton import Newton
@@ -172,6 +173,17 @@ def test_who_misses_any_question_of_an_evaluation_is_absent() -> None:
     model = trained(DirectExchange({**handlers, "c": bad}), recipe, quorum_fraction=0.6)
     assert [dict(r.absences) for r in model.records[:2]] == [{}, {}]
     assert model.records[2].absences == {"c": "evaluation: OSError: disk gone"}
+
+
+def test_a_metric_that_validation_rows_do_not_define_is_told_instead_of_keeping_the_start() -> None:
+    rows = table("a", 300, 1)
+    loyal = np.where(rows.split == VALIDATION, 0, rows.target).astype(np.int8)
+    phase = NEWTON.phases[0].model_copy(update={"metric": "roc_auc"})
+    with pytest.raises(FederationError, match="roc_auc of 60 validation rows, 0 of them"):
+        trained(
+            federation([replace(rows, target=loyal)]),
+            NEWTON.model_copy(update={"phases": (phase,)}),
+        )
 
 
 class Unreached(DirectExchange):
