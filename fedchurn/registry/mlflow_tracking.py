@@ -5,6 +5,7 @@ Works through ``MlflowClient`` with an explicit URI, so that nothing global is s
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from typing import Any
 from fedchurn.errors import TrackingError
 from fedchurn.registry.mlflow_errors import is_absent, mlflow_errors
 from fedchurn.registry.mlflow_reach import check_reachable
+
+logger = logging.getLogger(__name__)
 
 _PARAMS_PER_CALL = 100
 _METRICS_PER_CALL = 1000
@@ -199,16 +202,17 @@ def tracked_run(
     run = TrackedRun(uri, run_id or _new_run(uri, experiment_id, name))
     with mlflow_errors(uri, "starting the run"):
         run.client().update_run(run.run_id, status="RUNNING")
-    run.set_tags(tags or {})
-    status = "KILLED"
     try:
+        run.set_tags(tags or {})
         yield run
-        status = "FINISHED"
-    except Exception:
-        status = "FAILED"
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        try:
+            run.end(status)
+        except TrackingError as refused:  # what went wrong first is what must be told
+            logger.warning("the MLflow run %s is not ended: %s", run.run_id, refused)
         raise
-    finally:
-        run.end(status)
+    run.end("FINISHED")
 
 
 def _new_run(uri: str, experiment_id: str, name: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from fedchurn.errors import QuorumError, TrackingError
 from fedchurn.loop import tracked_training
 from fedchurn.loop.abandoned import KEPT_DAYS, remove_abandoned
 from fedchurn.loop.federate import progress_folder
+from fedchurn.registry.mlflow_tracking import TrackedRun, tracked_run
 from fedchurn.settings import Settings
 from fedchurn.settings_files import load_settings
 from tests.unit.federation.clients import CONTRACT
@@ -76,3 +78,28 @@ def test_what_nobody_went_on_with_is_removed_and_its_run_is_ended(settings: Sett
     assert kept == {"old": False, "new": True, "mine": True}
     status = {key: client.get_run(run_id).info.status for key, run_id in ids.items()}
     assert status == {"old": "KILLED", "new": "RUNNING", "mine": "RUNNING"}
+
+
+def test_what_failed_first_is_told_when_mlflow_is_away_at_the_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: object) -> None:
+        raise TrackingError("away")
+
+    experiment = tracked_training.experiment(settings)
+    monkeypatch.setattr(TrackedRun, "end", away)
+    with (
+        pytest.raises(QuorumError, match="too few"),
+        tracked_run(settings.tracking_uri, experiment, name="n"),
+    ):
+        raise QuorumError("too few")
+
+
+def test_a_run_whose_tags_are_refused_does_not_stay_running(settings: Settings) -> None:
+    experiment = tracked_training.experiment(settings)
+    with (
+        pytest.raises(TrackingError),
+        tracked_run(settings.tracking_uri, experiment, name="n", tags={"": "no name"}),
+    ):
+        pass
+    assert [run.info.status for run in runs(settings)] == ["FAILED"]
