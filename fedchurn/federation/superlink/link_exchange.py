@@ -30,6 +30,7 @@ from fedchurn.federation.superlink.folding import folded, unfolded
 
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.5
 AWAY_SECONDS = 0.5  # between attempts to reach a link that is away
+_MOST_LETTERS = 1000  # of a client's reason, which goes into records, logs and terminals
 NODES_SECONDS = 1.0  # between looks at who is connected, while answers are awaited
 
 # The link says so when the node, the question or its answer is gone: ask again.
@@ -262,7 +263,7 @@ class _Question:
             self._lost.add(client)
         else:
             reason = answer.error.reason or f"error {answer.error.code}"
-            self._replies[client] = Reply(client, error=reason)
+            self._replies[client] = Reply(client, error=_shown(reason))
 
     def _reply(self, client: str, answer: Message) -> Reply:
         try:
@@ -283,3 +284,9 @@ class _Question:
             ttl=seconds,
             group_id=str(self._request.round_num),
         )
+
+
+def _shown(reason: str) -> str:
+    """A client's words without what would steer a terminal, and not a book."""
+    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in reason[:_MOST_LETTERS])
+    return kept if len(reason) <= _MOST_LETTERS else f"{kept}..."

@@ -283,6 +283,29 @@ def test_whatever_a_client_sends_the_others_answers_count() -> None:
     assert errors["c"].startswith("unusable answer: ValueError")
 
 
+def test_a_clients_reason_is_no_book_and_steers_no_terminal() -> None:
+    link = FakeLink()
+    exchange = link.exchange()
+    once = link.pull
+
+    def shouting(message_ids: Sequence[str], seconds: float) -> Sequence[Message]:
+        return [shouted(answer) for answer in once(message_ids, seconds)]
+
+    def shouted(answer: Message) -> Message:
+        reason = "\x1b[2Jgone\n" + 10**6 * "x"
+        found = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=answer)
+        asked = answer.metadata.reply_to_message_id
+        found.metadata.__dict__["_reply_to_message_id"] = asked
+        return found
+
+    link.pull = shouting  # type: ignore[method-assign]
+    errors = told(exchange.ask(QUESTION, timeout_seconds=DEADLINE))
+    assert set(errors) == set("abc")
+    for error in errors.values():
+        assert error.startswith(" [2Jgone\nxxx")
+        assert len(error) == 1003
+
+
 def test_too_few_clients_at_the_start() -> None:
     link = FakeLink("a")
     with pytest.raises(FederationError, match=r"1 of 3 clients connected within 10 s: a"):
