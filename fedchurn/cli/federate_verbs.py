@@ -80,6 +80,7 @@ def up_verb(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Start a link and keep it up until Ctrl-C; with --data its clients too."""
+    from fedchurn.data.sources import check_file_exists
     from fedchurn.errors import SettingsError
     from fedchurn.federation.superlink.keys import client_key, make_keys
     from fedchurn.federation.superlink.link import LinkPlace
@@ -98,6 +99,8 @@ def up_verb(
             next_step="make keys with `fedchurn federate keys` and give its link folder, or give "
             "--data FILE for each client of a federation on this machine",
         )
+    for file in files.values():
+        check_file_exists(file)
     made = settings.home / FOLDER / "keys"
     if files and keys is None:
         make_keys(made, [name for name in files if not client_key(made, name).exists()])

@@ -133,6 +133,17 @@ def _count_up(num_rows: int) -> NDArray[np.int64]:
     return np.arange(1, num_rows + 1, dtype=np.int64)
 
 
+def check_file_exists(location: str) -> None:
+    """Return if a location is a file that is there, or no file at all.
+
+    Raises:
+        SourceError: there is no such file.
+    """
+    is_file = "://" not in location and not location.startswith("env:")
+    if is_file and not Path(location).exists():
+        raise _missing_file(Path(location))
+
+
 def file_bytes(path: Path) -> bytes:
     """The bytes of a file of a known format.
 

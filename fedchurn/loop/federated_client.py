@@ -81,6 +81,7 @@ def serve_own_file(
     contract = load_contract(settings.contract)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / f"{options.name}.lock", options.name):
+        tell(f"client {options.name}: reading and checking its rows")  # some seconds, even of few
         checked = client_table_from_file(
             options.data, contract, settings, client=options.name, reports=folder
         )

@@ -53,6 +53,14 @@ def test_up_without_what_it_needs(arguments: list[str], words: str) -> None:
     assert words in ended.output
 
 
+def test_up_with_a_file_that_is_not_there_starts_and_writes_nothing() -> None:
+    Path("a.csv").write_text("CustomerID\n1\n")
+    ended = runner.invoke(app, ["federate", "up", "--data", "a.csv", "--data", "b.csv"])
+    assert ended.exit_code == 4, ended.output
+    assert "b.csv: no such file" in ended.output
+    assert not Path(".fedchurn").exists()
+
+
 def test_a_client_with_a_bad_file_ends_before_it_connects() -> None:
     make_keys(Path("keys"), ["north"])
     Path("bad.csv").write_text("CustomerID,Tenure\n1,2\n")
