@@ -20,7 +20,7 @@ from fedchurn.federation.simulation.exchange import SimulationExchange
 from fedchurn.federation.simulation.rows import SimulatedRows
 from fedchurn.federation.simulation.tasks import bulk_tasks
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.federation.training.rounds import train_round
+from fedchurn.federation.training.train_half import train_round
 from fedchurn.learning import keras_cohort
 from fedchurn.learning.keras_cohort import CohortRows
 

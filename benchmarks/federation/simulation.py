@@ -37,8 +37,9 @@ from fedchurn.federation.simulation.exchange import SimulationExchange
 from fedchurn.federation.simulation.rows import SimulatedRows
 from fedchurn.federation.simulation.tasks import bulk_tasks
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.federation.training.rounds import StopRule, play_rounds
+from fedchurn.federation.training.rounds import play_rounds
 from fedchurn.federation.training.state import RoundRecord, RoundState
+from fedchurn.federation.training.stop_rule import StopRule
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.spec import HiddenLayer, ModelSpec
 from fedchurn.loop.client_rows import client_table_from_file

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fedchurn.contract.schema import Contract
-from fedchurn.federation.training.rounds import MANY_CLIENTS
 from fedchurn.federation.training.state import RoundRecord
+from fedchurn.federation.training.train_half import MANY_CLIENTS
 from fedchurn.loop.abandoned import RUN_FILE, remove_abandoned
 from fedchurn.loop.federate import (
     OnRound,

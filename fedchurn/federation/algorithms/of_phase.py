@@ -13,7 +13,7 @@ from fedchurn.federation.algorithms.local_training import LocalTraining
 from fedchurn.federation.algorithms.newton import Newton
 from fedchurn.federation.algorithms.scaffold import Scaffold
 from fedchurn.federation.client.update import UpdateRules
-from fedchurn.federation.training.rounds import StopRule
+from fedchurn.federation.training.stop_rule import StopRule
 from fedchurn.learning.keras_model import initial_weights
 from fedchurn.learning.recipe import LocalPhase, NewtonPhase, Phase, Recipe
 from fedchurn.learning.spec import HiddenLayer, ModelSpec, Weights

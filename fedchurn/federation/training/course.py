@@ -15,8 +15,10 @@ from fedchurn.federation.privacy.private_training import PrivateTraining
 from fedchurn.federation.privacy.terms import PrivateTerms
 from fedchurn.federation.training.checkpoint import Checkpoints, Progress
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.federation.training.rounds import mean_weights, play_rounds, train_round
+from fedchurn.federation.training.judge_half import mean_weights
+from fedchurn.federation.training.rounds import play_rounds
 from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState, excluded_in
+from fedchurn.federation.training.train_half import train_round
 from fedchurn.learning.recipe import NewtonPhase, Phase, Recipe
 from fedchurn.learning.spec import ModelSpec, Weights
 

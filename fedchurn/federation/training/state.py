@@ -92,7 +92,7 @@ class RoundRecord:
         train: pooled training numbers, for example ``loss``.
         validation: pooled validation metrics of the round's best candidate.
         per_client: numbers per client, training and validation; none where more than
-            ``rounds.MANY_CLIENTS`` were asked, whose figures are in the sums alone.
+            ``train_half.MANY_CLIENTS`` were asked, whose figures are in the sums alone.
         candidates: which candidates were best and are averaged.
         is_best: whether the round improved on all before it.
         bytes_up: bytes of arrays that clients sent for training.

@@ -16,7 +16,7 @@ from fedchurn.federation.client.session import ClientSession
 from fedchurn.federation.direct_exchange import DirectExchange
 from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.federation.training.rounds import _is_better, _near, mean_weights
+from fedchurn.federation.training.judge_half import is_better, mean_weights, near_best
 from fedchurn.federation.training.state import BestRound
 from fedchurn.federation.training.train import train_federated
 from fedchurn.learning.recipe import Recipe
@@ -40,9 +40,9 @@ def test_no_hessian_cell_of_an_input_stands_for_fewer_than_k_rows(k: int, seed: 
 
 
 def test_near_candidates_are_those_within_the_share() -> None:
-    assert _near([0.30, 0.20, 0.209, 0.22], 0.05) == (1, 2)
-    assert _near([0.30, 0.20, 0.209], 0.0) == (1,)
-    assert _near([-0.80, -0.90, -0.89], 0.02) == (1, 2)  # a metric to be raised, negated
+    assert near_best([0.30, 0.20, 0.209, 0.22], 0.05) == (1, 2)
+    assert near_best([0.30, 0.20, 0.209], 0.0) == (1,)
+    assert near_best([-0.80, -0.90, -0.89], 0.02) == (1, 2)  # a metric to be raised, negated
 
 
 def test_models_are_averaged_array_by_array() -> None:
@@ -59,9 +59,9 @@ def best(value: float, *clients: str) -> BestRound:
 
 
 def test_values_of_different_clients_are_not_compared() -> None:
-    assert _is_better(best(0.3, "a", "b"), best(0.4, "a", "b"), 0.0)
-    assert not _is_better(best(0.1, "a"), best(0.4, "a", "b"), 0.0)
-    assert _is_better(best(0.9, "a", "b"), best(0.4, "a"), 0.0)
+    assert is_better(best(0.3, "a", "b"), best(0.4, "a", "b"), 0.0)
+    assert not is_better(best(0.1, "a"), best(0.4, "a", "b"), 0.0)
+    assert is_better(best(0.9, "a", "b"), best(0.4, "a"), 0.0)
 
 
 def test_a_client_away_for_one_round_does_not_stop_newton() -> None:

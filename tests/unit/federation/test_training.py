@@ -21,7 +21,7 @@ from fedchurn.federation.exchange import Reply, Request
 from fedchurn.federation.simulation.exchange import SimulationExchange
 from fedchurn.federation.simulation.rows import SimulatedRows
 from fedchurn.federation.simulation.tasks import bulk_tasks
-from fedchurn.federation.training import rounds
+from fedchurn.federation.training import train_half
 from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.federation.training.scoring import evaluate
 from fedchurn.federation.training.train import TrainedModel, train_federated
@@ -212,7 +212,7 @@ def test_one_sum_of_many_clients_costs_what_their_answers_cost(
 ) -> None:
     tables = {t.client: t for t in TABLES}
     apart = trained(federation(TABLES)).records[1]
-    monkeypatch.setattr(rounds, "MANY_CLIENTS", 2)
+    monkeypatch.setattr(train_half, "MANY_CLIENTS", 2)
     bulk = bulk_tasks(SimulatedRows(tables.__getitem__))
     exchange = SimulationExchange(
         list(tables), lambda c: ClientSession(tables[c], CONTRACT), bulk=bulk

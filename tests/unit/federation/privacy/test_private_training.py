@@ -15,8 +15,8 @@ from fedchurn.federation.privacy.private_training import CLIP_NORM, KEY, Private
 from fedchurn.federation.privacy.terms import PrivateTerms, agree_terms, private_recipe
 from fedchurn.federation.training.checkpoint import Progress, progress_from_bytes, progress_to_bytes
 from fedchurn.federation.training.checks import RoundPolicy
-from fedchurn.federation.training.rounds import train_round
 from fedchurn.federation.training.train import train_federated
+from fedchurn.federation.training.train_half import train_round
 from fedchurn.federation.updates import UPDATE
 from fedchurn.learning.recipe import Recipe
 from fedchurn.learning.spec import ModelSpec
