@@ -1,8 +1,10 @@
 """kill -9 of the driver at random instants; resumed, the final weights must be byte-equal.
 
-Instants are drawn by a seed: two thirds at any time between the begin and the end of an undisturbed
-run, one in each of equal stretches; the others while a checkpoint, drawn among all, is being
-written. Digests are of the final weights and of all records but their seconds.
+Instants are drawn by a seed: two thirds on the way from one checkpoint to the next, the pairs
+spread evenly over the run; the others while a checkpoint, drawn among all, is being written. They
+hang on progress, not on the clock: on a machine that got quicker, clocks would let most kills fall
+behind the last round. A kill that found the training over does not count and is tried again.
+Digests are of the final weights and of all records but their seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from fedchurn.quiet import apply_quiet_environment
 
 DRIVER = "benchmarks.federation.kill_driver"
 PATIENCE_SECONDS = 600
+MOST_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Driver:
         self._process.stdout.close()
         return code
 
+    def has_trained(self) -> bool:
+        """Whether it got to its final weights."""
+        return (self.folder / "weights.sha256").exists()
+
     def whole(self) -> list[int]:
         """Numbers of the checkpoints that are there."""
         found = (self.folder / "checkpoints").glob("*.npz")
@@ -107,15 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="fedchurn-kill-") as temporary:
         folder = Path(temporary)
         undisturbed = Driver(folder / "undisturbed")
+        gaps = _gaps(undisturbed)
         expected = undisturbed.finish()
-        seconds = time.perf_counter() - undisturbed.begun
-        num_checkpoints = undisturbed.whole()[-1]
+        num_checkpoints = len(gaps)
         kills = []
-        for number, when in enumerate(_plan(num_kills, options.seed, seconds, num_checkpoints)):
+        for number, when in enumerate(_plan(num_kills, options.seed, gaps)):
             kills.append(_killed(folder / str(number), when, expected))
             print(_line(kills[-1]), file=sys.stderr, flush=True)
     lines = [
-        f"undisturbed: {seconds:.1f} s, {num_checkpoints} checkpoints",
+        f"undisturbed: {sum(gaps):.1f} s to the last of {num_checkpoints} checkpoints",
         f"killed while a checkpoint was half written: {sum(k.half_written for k in kills)}",
         *map(_line, kills),
     ]
@@ -128,17 +136,40 @@ When = tuple[str, Callable[[Driver], bool]]
 """An instant in words, and whether it has come."""
 
 
-def _plan(num_kills: int, seed: int, seconds: float, num_checkpoints: int) -> list[When]:
+def _gaps(driver: Driver) -> list[float]:
+    """Seconds from the begin, or one checkpoint, to the next one."""
+    ticks = [driver.begun]
+    while driver.is_running():
+        newest = max(driver.whole(), default=0)
+        ticks += [time.perf_counter()] * (newest - len(ticks) + 1)
+        time.sleep(0.002)
+    return [after - before for before, after in pairwise(ticks)]
+
+
+def _plan(num_kills: int, seed: int, gaps: Sequence[float]) -> list[When]:
     generator = np.random.default_rng(seed)
     num_writes = num_kills // 3
-    num_times = num_kills - num_writes
-    times = (np.arange(num_times) + generator.random(num_times)) / num_times * seconds
-    writes = 1 + generator.permutation(num_checkpoints)[:num_writes]
-    return [*map(_at, times.tolist()), *map(_while_writing, writes.tolist())]
+    num_between = num_kills - num_writes
+    places = (np.arange(num_between) + generator.random(num_between)) / num_between * len(gaps)
+    writes = 1 + generator.permutation(len(gaps))[:num_writes]
+    between = [_between(place, gaps[int(place)]) for place in places.tolist()]
+    return [*between, *map(_while_writing, writes.tolist())]
 
 
-def _at(seconds: float) -> When:
-    return f"after {seconds:.2f} s", lambda d: time.perf_counter() - d.begun >= seconds
+def _between(place: float, gap_seconds: float) -> When:
+    """``place`` 3.25: after checkpoint 3 and a quarter of the seconds to the next."""
+    number = int(place)
+    wait_seconds = (place - number) * gap_seconds
+    seen: dict[Driver, float] = {}
+
+    def has_come(driver: Driver) -> bool:
+        if driver not in seen:
+            if number and max(driver.whole(), default=0) < number:
+                return False
+            seen[driver] = time.perf_counter() if number else driver.begun
+        return time.perf_counter() - seen[driver] >= wait_seconds
+
+    return f"{1000 * wait_seconds:.0f} ms after checkpoint {number}", has_come
 
 
 def _while_writing(number: int) -> When:
@@ -151,22 +182,15 @@ def _while_writing(number: int) -> When:
 
 def _killed(folder: Path, when: When, expected: str) -> Kill:
     words, has_come = when
-    while True:
-        folder.mkdir()
-        driver = Driver(folder)
+    for attempt in range(MOST_ATTEMPTS):
+        driver = Driver(folder.with_name(f"{folder.name}-{attempt}"))
         while driver.is_running() and not has_come(driver):
             time.sleep(0)  # a checkpoint is written in a few milliseconds
-        if driver.kill():
-            break
-        # It was quicker than the undisturbed one: from the start again, a little earlier.
-        folder = folder.with_name(f"{folder.name}-")
-        words, has_come = _at(0.9 * _seconds_of(words)) if "after" in words else when
-    left, half = driver.whole(), driver.half_written()
-    return Kill(words, left[-1] if left else 0, bool(half), Driver(folder).finish() == expected)
-
-
-def _seconds_of(words: str) -> float:
-    return float(words.split()[1])
+        if driver.kill() and not driver.has_trained():
+            left, half = driver.whole(), driver.half_written()
+            equal = Driver(driver.folder).finish() == expected
+            return Kill(words, max(left, default=0), bool(half), equal)
+    raise AssertionError(f"{words}: the training was over {MOST_ATTEMPTS} times")
 
 
 def _line(kill: Kill) -> str:
