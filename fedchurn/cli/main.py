@@ -23,6 +23,7 @@ from fedchurn.cli import (
     retraining_verbs,
     serving_verbs,
 )
+from fedchurn.cli.argument_help import keep_argument_help
 from fedchurn.quiet import apply_quiet_environment
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def main() -> None:
     # The libraries of a training make a million objects that stay: looking through them again and
     # again, and once more at the very end, would take three seconds.
     gc.set_threshold(100_000, 20, 20)
+    keep_argument_help()
     try:
         app()
     finally:

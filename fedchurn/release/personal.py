@@ -105,9 +105,10 @@ def read_personal(folder: Path, base_digest: str) -> PersonalModel:
         files = {name: (place / name).read_bytes() for name in names}
     except OSError as error:
         raise ReleaseError(
-            f"no model of the client's own belongs to this release: {error}",
+            "no model of the client's own belongs to this release",
             where=str(folder),
-            next_step="train with personalisation.on=true, and name the folder of this client",
+            next_step="train with personalisation.on=true, and name the folder of this client: "
+            f"there are {_folders_beside(folder)}",
         ) from error
     facts: dict[str, Any] = read_record(dict, files, _FACTS, str(place))
     contract = Contract.model_validate(yaml.safe_load(files[_CONTRACT]))
@@ -119,3 +120,9 @@ def read_personal(folder: Path, base_digest: str) -> PersonalModel:
         strength=None if strength is None else float(strength),
         base_digest=str(facts["base_digest"]),
     )
+
+
+def _folders_beside(folder: Path) -> str:
+    around = folder.absolute().parent
+    names = sorted(f.name for f in around.iterdir() if f.is_dir()) if around.is_dir() else []
+    return ", ".join(names) or "none yet"
