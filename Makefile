@@ -81,7 +81,7 @@ drill: .venv/.train  ## the whole loop and the disasters, timed, in a home of it
 
 # ---------------------------------------------------------------- development
 test: .venv/.dev  ## every test: unit, integration, end to end (ARGS="-k name" for some)
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: .venv/.dev  ## the fast tests only
 	$(BIN)/pytest tests/unit $(ARGS)
