@@ -141,9 +141,9 @@ def aggregate(
     strategy = strategy_named(name, hyper)
     _check(weights, updates)
     ordered = sorted(updates, key=lambda one: one.client)
-    rows = [np.asarray(one.update, dtype=np.float64) for one in ordered]
+    rows = [one.update for one in ordered]
     shares = np.array([one.weight for one in ordered], dtype=np.float64)
-    combined = strategy.rule(np.stack(rows) if strategy.robust else rows, shares, hyper)
+    combined = strategy.rule(_stacked(rows) if strategy.robust else rows, shares, hyper)
     return strategy.optimizer(np.asarray(weights, dtype=np.float64), combined, memory, hyper)
 
 
@@ -155,13 +155,17 @@ def remarks(
     if told is None or not updates:
         return ClientRemarks()
     ordered = sorted(updates, key=lambda one: one.client)
-    rows = np.stack([np.asarray(one.update, dtype=np.float64) for one in ordered])
+    rows = _stacked([one.update for one in ordered])
     by_row = told(rows, hyper)
     return ClientRemarks(
         {ordered[row].client: why for row, why in by_row.left_out.items()},
         {ordered[row].client: why for row, why in by_row.changed.items()},
         by_row.notes,
     )
+
+
+def _stacked(rows: Sequence[NDArray[np.floating]]) -> FloatArray:
+    return np.stack([np.asarray(row, dtype=np.float64) for row in rows])
 
 
 def strategy_named(name: str, hyper: Mapping[str, float]) -> Strategy:

@@ -117,8 +117,8 @@ class PrivateTraining:
     def _mean(self, state: RoundState, replies: Sequence[Reply]) -> NDArray[np.float64]:
         size = num_weights(self.spec)
         ordered = sorted(replies, key=lambda reply: reply.client)
-        own = [update_of(reply, size) for reply in ordered if not reply.members]
-        summed = [update_of(reply, size) for reply in ordered if reply.members]
+        own = [_wide(reply, size) for reply in ordered if not reply.members]
+        summed = [_wide(reply, size) for reply in ordered if reply.members]
         if self.terms.is_local:
             # The noise of the clients is in there: clipped again, it would be biased for nothing.
             return np.sum([*own, *summed, np.zeros(size)], axis=0) / self.terms.expected_clients
@@ -171,3 +171,7 @@ class PrivateTraining:
 def _num_short(reply: Reply) -> float:
     """One client counts as 1 at most, whatever it says."""
     return min(max(float(reply.numbers.get(NUM_SHORT, 0.0)), 0.0), float(len(reply.clients)))
+
+
+def _wide(reply: Reply, size: int) -> NDArray[np.float64]:
+    return np.asarray(update_of(reply, size), dtype=np.float64)

@@ -58,7 +58,7 @@ def _digest(reply: Reply) -> str:
     digest = hashlib.sha256()
     for name in sorted(reply.arrays):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(reply.arrays[name]).tobytes())
+        digest.update(np.ascontiguousarray(reply.arrays[name]).data)
     return digest.hexdigest()
 
 
