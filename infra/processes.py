@@ -142,11 +142,11 @@ def wait_until(condition: Callable[[], bool], *, deadline_seconds: float) -> boo
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def read_url(url: str, *, body: bytes | None = None) -> bytes | None:
+def read_url(url: str, *, body: bytes | None = None, timeout_seconds: float = 5.0) -> bytes | None:
     """Answer of a local server (POST when there is a body); None when there is no good answer."""
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
     try:
-        with _DIRECT.open(request, timeout=5) as answer:
+        with _DIRECT.open(request, timeout=timeout_seconds) as answer:
             content: bytes = answer.read()
             return content
     except (urllib.error.URLError, http.client.HTTPException, OSError):

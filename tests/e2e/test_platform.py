@@ -111,7 +111,9 @@ def test_up_runs_scheduled_flows_and_down_leaves_nothing(commands: Commands) -> 
     # Scheduled by the server itself: this is what a wrong SQLAlchemy silently breaks.
     assert processes.wait_until(lambda: bool(_runs_of(api_url, {})), deadline_seconds=60)
     # And carried out by the worker, in a process of its own.
-    deployment = processes.read_url(f"{api_url}/deployments/name/greet/every-minute")
+    deployment = processes.read_url(
+        f"{api_url}/deployments/name/greet/every-minute", timeout_seconds=60
+    )
     assert deployment is not None
     new_run = f"{api_url}/deployments/{json.loads(deployment)['id']}/create_flow_run"
     # A server that is busy with its first flow may take longer than one call waits.
@@ -167,10 +169,11 @@ def _monitoring_joins_what_runs(commands: Commands, pids: object) -> None:
 def test_a_run_that_down_cut_off_gives_its_turn_back(commands: Commands) -> None:
     api_url = str(_last_object(commands.run("up", "--free-ports", "--json"))["prefect_api_url"])
     deployment = json.loads(
-        processes.read_url(f"{api_url}/deployments/name/linger/by-hand") or b"{}"
+        processes.read_url(f"{api_url}/deployments/name/linger/by-hand", timeout_seconds=60)
+        or b"{}"
     )
     new_run = f"{api_url}/deployments/{deployment['id']}/create_flow_run"
-    cut_off = json.loads(processes.read_url(new_run, body=b"{}") or b"{}")
+    cut_off = json.loads(processes.read_url(new_run, body=b"{}", timeout_seconds=60) or b"{}")
     running = {"flow_runs": {"state": {"name": {"any_": ["Running"]}}}}
     assert processes.wait_until(
         lambda: cut_off["id"] in {run["id"] for run in _runs_of(api_url, running)},
@@ -180,10 +183,15 @@ def test_a_run_that_down_cut_off_gives_its_turn_back(commands: Commands) -> None
     assert _processes_of(commands.home) == []
 
     api_url = str(_last_object(commands.run("up", "--free-ports", "--json"))["prefect_api_url"])
-    told = json.loads(processes.read_url(f"{api_url}/flow_runs/{cut_off['id']}") or b"{}")
+    told = json.loads(
+        processes.read_url(f"{api_url}/flow_runs/{cut_off['id']}", timeout_seconds=60) or b"{}"
+    )
     assert told["state_name"] == "Crashed"
     assert "went down while it ran" in told["state"]["message"]
-    turns = json.loads(processes.read_url(f"{api_url}/deployments/name/linger/by-hand") or b"{}")
+    turns = json.loads(
+        processes.read_url(f"{api_url}/deployments/name/linger/by-hand", timeout_seconds=60)
+        or b"{}"
+    )
     assert turns["global_concurrency_limit"]["active_slots"] == 0
 
 
