@@ -38,7 +38,8 @@ def answer_problem(
         return contradiction(weights, newton_sums_of(reply), claimed[1] if claimed else None)
     if isinstance(algorithm, LocalTraining):
         why = rows_problem(reply, policy) or _impossible_epochs(reply)
-        is_again = state.sent.get(reply.client) == _digest(reply)
+        earlier = state.sent.get(reply.client)  # none are kept of very many clients
+        is_again = earlier is not None and earlier == _digest(reply)
         return why or ("the update of an earlier round" if is_again else "")
     return ""
 
