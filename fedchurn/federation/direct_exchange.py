@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fedchurn.errors import FedchurnError
-from fedchurn.federation.exchange import NOT_CONNECTED, ClientHandler, Reply, Request
+from fedchurn.federation.exchange import NOT_CONNECTED, ClientHandler, Reply, Request, asked_of
 
 
 class DirectExchange:
@@ -43,7 +43,7 @@ class DirectExchange:
         timeout_seconds: float = 600.0,
     ) -> tuple[Reply, ...]:
         """One reply per asked client, sorted by name; see ``Exchange``."""
-        asked = self.clients() if clients is None else sorted(set(clients))
+        asked = asked_of(self.clients(), clients)
         return tuple(self._ask_one(client, request, timeout_seconds) for client in asked)
 
     def _ask_one(self, client: str, request: Request, timeout_seconds: float) -> Reply:

@@ -98,6 +98,11 @@ class Exchange(Protocol):
         """
 
 
+def asked_of(known: Sequence[str], clients: Sequence[str] | None) -> tuple[str, ...]:
+    """Who is asked, sorted and each once: all that are known, if nobody is named."""
+    return tuple(sorted(set(known if clients is None else clients)))
+
+
 class ClientHandler(Protocol):
     """What a client does with a request; the engines call it, beside the client's own rows."""
 

@@ -11,7 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.direct_exchange import answer, no_answer, not_connected
-from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request
+from fedchurn.federation.exchange import ClientHandler, Exchange, Reply, Request, asked_of
 from fedchurn.federation.flower.messages import (
     HELLO,
     message_type,
@@ -122,7 +122,7 @@ class GridExchange:
     ) -> tuple[Reply, ...]:
         """One reply per asked client, sorted by name; see ``Exchange``."""
         nodes = self._connected(min(timeout_seconds, NEWCOMER_SECONDS))
-        asked = self.clients() if clients is None else sorted(set(clients))
+        asked = asked_of(self.clients(), clients)
         reached = [nodes[client] for client in asked if client in nodes]
         answers = self._send(request, reached, timeout_seconds)
         replies = []

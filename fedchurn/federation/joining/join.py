@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fedchurn.contract.load import contract_digest
 from fedchurn.contract.schema import Contract
 from fedchurn.errors import QuorumError
-from fedchurn.federation.exchange import Exchange, Reply, Request
+from fedchurn.federation.exchange import Exchange, Reply, Request, asked_of
 from fedchurn.federation.joining.contract_difference import contract_differences, differences_text
 from fedchurn.federation.joining.facts import FACTS, STAMP, JoinFacts
 from fedchurn.federation.joining.refusal import tell_refused
@@ -168,7 +168,7 @@ class RestrictedExchange:
         timeout_seconds: float = 600.0,
     ) -> tuple[Reply, ...]:
         """One reply per asked client, sorted by name; see ``Exchange``."""
-        asked = self.clients() if clients is None else sorted(set(clients))
+        asked = asked_of(self.clients(), clients)
         members = [client for client in asked if client in self._stamps]
         own = {
             client: {**request.own_arrays.get(client, {}), STAMP: self._stamps[client]}

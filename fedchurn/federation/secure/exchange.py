@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fedchurn.errors import QuorumError
-from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request
+from fedchurn.federation.exchange import TOGETHER, Exchange, Reply, Request, asked_of
 from fedchurn.federation.secure.client_checks import UNKNOWN_SETUP
 from fedchurn.federation.secure.cost import SecureCost
 from fedchurn.federation.secure.fixed_point import Layout, from_words
@@ -81,7 +81,7 @@ class SecureExchange:
             FederationError: the answers are no sums.
             QuorumError: fewer clients than the threshold got to the end.
         """
-        asked = self.clients() if clients is None else tuple(sorted(set(clients)))
+        asked = asked_of(self.clients(), clients)
         check_request(request)
         self.last_cost = SecureCost()
         known = (common_digest(replace(request, round_num=0)), *asked)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from fedchurn.federation.direct_exchange import answer, no_answer, not_connected, own_copy
-from fedchurn.federation.exchange import ClientHandler, Reply, Request
+from fedchurn.federation.exchange import ClientHandler, Reply, Request, asked_of
 
 MAX_OPEN_CLIENTS = 512  # handlers hold rows; clients that are not asked hold none
 
@@ -73,7 +73,7 @@ class SimulationExchange:
 
         The deadline is each client's own: of work that is done for many at once, each has its part.
         """
-        asked = self._clients if clients is None else sorted(set(clients))
+        asked = asked_of(self._clients, clients)
         present = [client for client in asked if client in self._known]
         replies = self._in_bulk(request, present, timeout_seconds)
         if replies is None:

@@ -18,7 +18,7 @@ from flwr.common.constant import ErrorCode
 
 from fedchurn.errors import FederationError
 from fedchurn.federation.direct_exchange import no_answer, not_connected
-from fedchurn.federation.exchange import Reply, Request
+from fedchurn.federation.exchange import Reply, Request, asked_of
 from fedchurn.federation.flower.messages import (
     message_type,
     packed_arrays,
@@ -117,7 +117,7 @@ class LinkExchange:
         """One reply per asked client, sorted by name; see ``Exchange``."""
         deadline = self._clock() + timeout_seconds
         self._look(deadline)  # a newcomer takes part in a question to all
-        asked = self.clients() if clients is None else tuple(sorted(set(clients)))
+        asked = asked_of(self.clients(), clients)
         question = _Question(request, asked, math.ceil(self._quorum_fraction * len(asked)))
         poll_seconds = SHORTEST_POLL_SECONDS
         while not question.is_settled() and self._clock() < deadline:

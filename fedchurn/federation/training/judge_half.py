@@ -11,10 +11,7 @@ from fedchurn.errors import FederationError
 from fedchurn.evaluation.metrics import metrics
 from fedchurn.evaluation.sums import ScoreSums, add_sums
 from fedchurn.federation.algorithms.algorithm import Algorithm
-from fedchurn.federation.exchange import (
-    TOGETHER,
-    Exchange,
-)
+from fedchurn.federation.exchange import TOGETHER, Exchange
 from fedchurn.federation.training.checks import RoundPolicy
 from fedchurn.federation.training.scoring import Evaluated, evaluate
 from fedchurn.federation.training.state import BestRound, RoundRecord, RoundState
