@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedchurn.learning.keras_model import configure_threads
-from fedchurn.learning.keras_step import OPTIMIZER_STEPS
+from fedchurn.learning.keras_step import OPTIMIZER_STEPS, local_gradients
 from fedchurn.learning.spec import ModelSpec
 
 Tensor = Any
@@ -171,14 +171,9 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
             num_rows = tf.maximum(tf.reduce_sum(row_weights, axis=1), 1.0)
             # Clients share no weights, so the gradient of the sum is each client's own gradient.
             loss = tf.reduce_sum(tf.reduce_sum(losses, axis=1) / num_rows)
-        gradients = [
-            gradient + proximal * (weight - begun)
-            for gradient, weight, begun in zip(
-                tape.gradient(loss, trained), trained, start, strict=True
-            )
-        ]
-        if corrections:
-            gradients = [g + c for g, c in zip(gradients, corrections, strict=True)]
+        gradients = local_gradients(
+            tape.gradient(loss, trained), trained, start, proximal, corrections
+        )
         moved, *memory = update(state, gradients, learning_rate)
         kept = [_where(active, new, old) for new, old in zip(moved, trained, strict=True)]
         right = row_weights * tf.cast(tf.equal(logit > 0, target > 0.5), tf.float32)

@@ -199,14 +199,9 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
                 )
                 losses = counted * tf.nn.sigmoid_cross_entropy_with_logits(target[index], logit)
                 loss = tf.reduce_sum(losses) / tf.reduce_sum(counted)
-            gradients = [
-                gradient + proximal * (weight - begun)
-                for gradient, weight, begun in zip(
-                    tape.gradient(loss, trained), trained, start, strict=True
-                )
-            ]
-            if corrections:
-                gradients = [g + c for g, c in zip(gradients, corrections, strict=True)]
+            gradients = local_gradients(
+                tape.gradient(loss, trained), trained, start, proximal, corrections
+            )
             right = tf.cast(tf.equal(logit > 0, target[index] > 0.5), tf.float32)
             sums = (sums[0] + tf.reduce_sum(losses), sums[1] + tf.reduce_sum(counted * right))
             return index + 1, update(state, gradients, learning_rate), sums
@@ -218,6 +213,23 @@ def _compiled_step(spec: ModelSpec, optimizer: str) -> Callable[..., Any]:
         return state, sums
 
     return tf.function(run_batches, jit_compile=True, autograph=False)
+
+
+def local_gradients(
+    gradients: Sequence[Tensor],
+    trained: Sequence[Tensor],
+    start: Sequence[Tensor],
+    proximal: Tensor,
+    corrections: Sequence[Tensor],
+) -> list[Tensor]:
+    """The loss's gradients with FedProx's pull back to ``start``, and SCAFFOLD's corrections."""
+    pulled = [
+        gradient + proximal * (weight - begun)
+        for gradient, weight, begun in zip(gradients, trained, start, strict=True)
+    ]
+    if not corrections:
+        return pulled
+    return [g + c for g, c in zip(pulled, corrections, strict=True)]
 
 
 def _train_logit(
