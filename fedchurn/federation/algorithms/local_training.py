@@ -86,12 +86,18 @@ class LocalTraining:
         )
 
     def problem(self, state: RoundState, reply: Reply) -> str:  # noqa: ARG002
+        num_rows = reply.numbers.get("num_rows", 0.0)
+        return self.update_problem(reply) or (
+            "" if num_rows > 0 else f"trained on {num_rows:g} rows"
+        )
+
+    def update_problem(self, reply: Reply) -> str:
+        """Why a reply holds no update of this model; empty when it does."""
         try:
             update_of(reply, num_weights(self.spec))
         except FederationError as error:
             return error.what
-        num_rows = reply.numbers.get("num_rows", 0.0)
-        return "" if num_rows > 0 else f"trained on {num_rows:g} rows"
+        return ""
 
     def update_norm(self, state: RoundState, reply: Reply) -> float:  # noqa: ARG002
         return float(np.linalg.norm(self._client_update(reply).update))
@@ -99,9 +105,14 @@ class LocalTraining:
     def step(
         self, state: RoundState, replies: Sequence[Reply]
     ) -> tuple[tuple[Weights, ...], Memory]:
+        return self.moved(state, [self._client_update(reply) for reply in replies], state.memory)
+
+    def moved(
+        self, state: RoundState, updates: Sequence[ClientUpdate], memory: Memory
+    ) -> tuple[tuple[Weights, ...], Memory]:
+        """New candidates and memory from updates, by the strategy with this memory."""
         before = state.candidates[0]
-        updates = [self._client_update(reply) for reply in replies]
-        moved, memory = aggregate(self.strategy, flat(before), updates, state.memory, self.hyper)
+        moved, memory = aggregate(self.strategy, flat(before), updates, memory, self.hyper)
         weights = unflat(self.spec, moved)
         if self.frozen_linear and self.spec.linear:
             weights = (*before[:2], *weights[2:])

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedchurn.errors import FederationError
-from fedchurn.federation.aggregation.strategies import ClientUpdate, aggregate
+from fedchurn.federation.aggregation.strategies import ClientUpdate
 from fedchurn.federation.algorithms.algorithm import Memory
 from fedchurn.federation.algorithms.local_training import LocalTraining
 from fedchurn.federation.client.update import UpdateRules
@@ -29,7 +28,7 @@ from fedchurn.federation.privacy.mechanism import (
 )
 from fedchurn.federation.privacy.terms import PrivateTerms
 from fedchurn.federation.training.state import RoundState
-from fedchurn.federation.updates import flat, num_weights, unflat, update_of
+from fedchurn.federation.updates import num_weights, update_of
 from fedchurn.learning.spec import ModelSpec, Weights
 
 KEY, CLIP_NORM = "privacy.key", "privacy.clip_norm"
@@ -88,11 +87,7 @@ class PrivateTraining:
         return replace(rules, clip_norm=clip_norm, noise_std=std, weighting="clients")
 
     def problem(self, state: RoundState, reply: Reply) -> str:  # noqa: ARG002
-        try:
-            update_of(reply, num_weights(self.spec))
-        except FederationError as error:
-            return error.what
-        return ""
+        return self.inner.update_problem(reply)
 
     def update_norm(self, state: RoundState, reply: Reply) -> float:  # noqa: ARG002
         """All alike: to refuse one client for what others sent would break the sensitivity."""
@@ -101,18 +96,11 @@ class PrivateTraining:
     def step(
         self, state: RoundState, replies: Sequence[Reply]
     ) -> tuple[tuple[Weights, ...], Memory]:
-        mean = self._mean(state, replies)
-        before = state.candidates[0]
-        update = ClientUpdate(TOGETHER, mean, 1.0)
+        update = ClientUpdate(TOGETHER, self._mean(state, replies), 1.0)
         plain = {n: a for n, a in state.memory.items() if n not in (KEY, CLIP_NORM)}
-        moved, memory = aggregate(
-            self.inner.strategy, flat(before), [update], plain, self.inner.hyper
-        )
-        weights = unflat(self.spec, moved)
-        if self.inner.frozen_linear and self.spec.linear:
-            weights = (*before[:2], *weights[2:])
+        candidates, memory = self.inner.moved(state, [update], plain)
         clip_norm = np.array(self._next_clip_norm(state, replies))
-        return (weights,), {**memory, KEY: state.memory[KEY], CLIP_NORM: clip_norm}
+        return candidates, {**memory, KEY: state.memory[KEY], CLIP_NORM: clip_norm}
 
     def _mean(self, state: RoundState, replies: Sequence[Reply]) -> NDArray[np.float64]:
         size = num_weights(self.spec)
