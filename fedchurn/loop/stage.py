@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedchurn.errors import ReleaseError
-from fedchurn.release.folder import sync_folder, sync_tree
+from fedchurn.release.folder import sync_folder, sync_tree, writer_is_running
 
 StageResult = dict[str, Any]
 
@@ -104,18 +104,8 @@ def _remove_leftovers(folder: Path) -> None:
     """What killed processes were writing for this stage."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         pid = int(left.suffix[1:])
-        if pid == os.getpid() or not _is_running(pid):
+        if pid == os.getpid() or not writer_is_running(pid):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
 
 
 def _shown(name: Any, partial: Path, folder: Path) -> str:

@@ -22,6 +22,17 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def writer_is_running(pid: int) -> bool:
+    """Whether the process is there whose number a half-written file or folder bears."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
 def sync_folder(path: Path) -> None:
     """Have the disk confirm the names in a folder."""
     handle = os.open(path, os.O_RDONLY)

@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from fedchurn.federation.training.checkpoint import Progress, progress_from_bytes, progress_to_bytes
-from fedchurn.release.folder import sync_folder
+from fedchurn.release.folder import sync_folder, writer_is_running
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +79,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 def _is_being_written(temporary: Path) -> bool:
     """Whether the process in the file's name is there, and is not this one."""
     pid = int(temporary.name.split(".")[-2])
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return pid != os.getpid()
+    return pid != os.getpid() and writer_is_running(pid)
 
 
 def _digest(content: bytes) -> str:
